@@ -1,0 +1,36 @@
+# Each target does all of its own set-up. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
+export ONESHOT
+
+.PHONY: help demo test test-unit test-exporter test-operator test-cluster bench generate check
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: ## A real cluster with a simulated AWS account; ONESHOT=1 ends by itself
+	@tests/demo
+
+test: test-unit test-exporter test-operator test-cluster ## All tests
+
+test-unit: ## Pure tests, seconds
+	@tests/tier test-unit
+
+test-exporter: ## The simulator by real AWS clients; the exporter binary against the simulator
+	@tests/tier test-exporter
+
+test-operator: ## The operator against a real kube-apiserver and etcd
+	@tests/tier test-operator
+
+test-cluster: ## The chart and the image in a whole cluster with pods and Prometheus
+	@tests/tier test-cluster
+
+bench: ## The figures that are promised, beside their limits; BENCH=name runs a part
+	@tests/bench $(BENCH)
+
+generate: ## Write what is generated (crds/, docs/) anew
+	@tests/generate
+
+check: ## Formatting, lints, dependencies, generated files
+	@tests/check

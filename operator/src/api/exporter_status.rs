@@ -1,0 +1,103 @@
+//! The exporter's `/status` document: what an exporter tells the operator and curious people.
+//!
+//! It holds counts, times and reasons, never a secret, a tag value or a list of resources, so
+//! that it is harmless to whoever can reach it. All times are seconds since the Unix epoch.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Reason;
+
+/// The `version` of the document that this build writes.
+pub const VERSION: u32 = 1;
+
+/// The whole document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExporterStatus {
+    /// The shape of this document, see [`VERSION`].
+    pub version: u32,
+    /// The version of the exporter.
+    pub build: String,
+    /// Namespace and name of the stack, as `namespace/name`.
+    pub stack: String,
+    /// Which of the stack's shards this is, counted from 0.
+    pub shard: u32,
+    /// The revision of the assignment of shards that is carried out: everything that it does not
+    /// grant to this shard has ended and left `/metrics`.
+    pub revision: i64,
+    /// SHA-256 of the configuration file that is running, in hexadecimal; empty until one is.
+    pub config_hash: String,
+    /// `metadata.generation` of the stack in that file.
+    pub generation: Option<i64>,
+    /// Why a newer configuration file is there but not running.
+    pub config_error: Option<String>,
+    /// Whether `spec.suspend` holds the polling.
+    pub suspended: bool,
+    /// When this process started.
+    pub started: i64,
+    /// AWS series on `/metrics` now.
+    pub series: u64,
+    /// AWS series left out because of `spec.collection.maxSeries`.
+    pub series_dropped: u64,
+    /// The bill.
+    pub spend: Spend,
+    /// One entry for each account and region.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// What the watching itself costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spend {
+    /// Metrics requested from `GetMetricData` since the process started, as AWS bills them.
+    pub metrics_requested: u64,
+    /// Dollars that a month of 30 days costs at the present plan.
+    pub forecast_usd_per_month: f64,
+}
+
+/// One account and region.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TargetStatus {
+    /// The account's number, once it is known.
+    pub account_id: Option<String>,
+    /// The role that is assumed there; none for the account of the pod's own credentials.
+    pub role_arn: Option<String>,
+    /// The region.
+    pub region: String,
+    /// When discovery last succeeded as a whole.
+    pub last_discovery: Option<i64>,
+    /// What was found and counted, by service (`lambda`, `dynamodb`, `apigateway`).
+    pub services: BTreeMap<String, ServiceStatus>,
+    /// What fails now. Empty when all is well.
+    pub problems: Vec<Problem>,
+}
+
+/// One service in one account and region.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    /// Resources that belong to the stack.
+    pub resources: u64,
+    /// When the last poll succeeded.
+    pub last_poll: Option<i64>,
+    /// Every minute before this one is final in the counters.
+    pub counted_through: Option<i64>,
+}
+
+/// Something that fails now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The word that conditions, Events and metrics share.
+    pub reason: Reason,
+    /// The API operation, for example `lambda:ListFunctions`: for an `AccessDenied` this is the
+    /// IAM action to grant.
+    pub action: String,
+    /// What failed, why, and what to do.
+    pub message: String,
+    /// When it began.
+    pub since: i64,
+}

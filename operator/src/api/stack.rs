@@ -1,0 +1,531 @@
+//! The `ServerlessStack` kind. The documentation of these fields is what `kubectl explain` prints.
+#![allow(
+    clippy::zero_sized_map_values,
+    reason = "services have no settings yet, and will"
+)]
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Duration;
+use super::alerts::Alerts;
+use super::objective::Objective;
+use super::stack_status::ServerlessStackStatus;
+
+/// A `ServerlessStack` names parts of one or several AWS accounts. Nightjar finds the resources,
+/// publishes their metrics to Prometheus and keeps the counters exact.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "nightjar.dev",
+    version = "v1alpha1",
+    kind = "ServerlessStack",
+    namespaced,
+    status = "ServerlessStackStatus",
+    derive = "PartialEq",
+    validation = Rule::new("self.metadata.name.size() <= 43 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name: Services and StatefulSets are named after the stack: begin with a letter, use lower-case letters, digits and hyphens, at most 43 characters"),
+    shortname = "sls",
+    category = "nightjar",
+    doc = "A ServerlessStack names the AWS Lambda functions, DynamoDB tables and API Gateways that make up one system. Nightjar runs exporters for it, which publish its metrics to Prometheus with exact counters.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Resources",
+        type_ = "integer",
+        json_path = ".status.inventory.resources"
+    ),
+    printcolumn(
+        name = "Series",
+        type_ = "integer",
+        json_path = ".status.inventory.series"
+    ),
+    printcolumn(
+        name = "USD/Month",
+        type_ = "string",
+        json_path = ".status.spend.forecastUsdPerMonth",
+        description = "What CloudWatch charges for 30 days of watching at the present plan"
+    ),
+    printcolumn(
+        name = "Exporters",
+        type_ = "integer",
+        json_path = ".status.exporter.ready",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Interval",
+        type_ = "string",
+        json_path = ".spec.collection.interval",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerlessStackSpec {
+    /// AWS regions to look in, for example `eu-west-1`. Each account is read in each of them.
+    #[schemars(length(min = 1, max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(r, r.matches('^(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]$'))")
+        .message("unknown region: write AWS's own code, for example eu-west-1 or us-east-1"))]
+    pub regions: Vec<String>,
+
+    /// AWS accounts to read. Default: the account of the exporter's own credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub accounts: Vec<Account>,
+
+    /// Where the exporter's credentials come from. Default: the identity of its pod (IAM roles
+    /// for service accounts, EKS Pod Identity, the node's role), through a ServiceAccount that
+    /// the operator makes and names `<stack>-exporter`.
+    #[serde(default)]
+    pub credentials: Credentials,
+
+    /// What belongs to the stack: the union of these selectors.
+    #[schemars(length(min = 1, max = 32))]
+    pub select: Vec<Selector>,
+
+    /// What does not belong to the stack although it is selected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub exclude: Vec<Selector>,
+
+    /// True stops all polling of AWS, and with it the bill. The exporters stay and keep their
+    /// books; polling goes on where it stopped when this is false again. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Keys of AWS tags that become labels `tag_<key>` of the `_info` series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    pub tags: Vec<String>,
+
+    /// The services to watch, each with its settings: `lambda`, `dynamodb`, `apigateway`. For
+    /// example `{lambda: {optional: [async, account]}, dynamodb: {}}`. Default: all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name in ['lambda', 'dynamodb', 'apigateway'])")
+        .message("unknown service: write lambda, dynamodb or apigateway, or leave spec.services out to watch all"))]
+    #[x_kube(validation = Rule::new("!('lambda' in self) || !has(self['lambda'].optional) || self['lambda'].optional.all(set, set in ['account', 'async', 'eventSourceMappings', 'provisionedConcurrency', 'urls', 'versions', 'streaming', 'extensions', 'reservedConcurrency'])")
+        .message("unknown optional set of lambda: write account, async, eventSourceMappings, provisionedConcurrency, urls, versions, streaming, extensions or reservedConcurrency"))]
+    #[x_kube(validation = Rule::new("!('dynamodb' in self) || !has(self['dynamodb'].optional) || self['dynamodb'].optional.all(set, set in ['account', 'operations', 'indexes', 'throttleReasons', 'conditions', 'timeToLive', 'replication', 'streams', 'kinesis', 'faultInjection'])")
+        .message("unknown optional set of dynamodb: write account, operations, indexes, throttleReasons, conditions, timeToLive, replication, streams, kinesis or faultInjection"))]
+    #[x_kube(validation = Rule::new("!('apigateway' in self) || !has(self['apigateway'].optional) || self['apigateway'].optional.all(set, set in ['account', 'methods'])")
+        .message("unknown optional set of apigateway: write account or methods"))]
+    pub services: BTreeMap<String, ServiceSettings>,
+
+    /// How durations are published.
+    #[serde(default)]
+    pub latency: Latency,
+
+    /// How AWS is polled.
+    #[serde(default)]
+    pub collection: Collection,
+
+    /// The exporter's pods.
+    #[serde(default)]
+    pub exporter: Exporter,
+
+    /// How Prometheus finds the exporters.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+
+    /// How well the stack, or parts of it, shall work: service-level objectives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub objectives: Vec<Objective>,
+
+    /// Which alerts there are, and how they are labelled.
+    #[serde(default)]
+    pub alerts: Alerts,
+}
+
+/// An AWS account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.externalIdSecretRef) || has(self.roleArn)")
+    .message("externalIdSecretRef needs roleArn: an external id is only sent when a role is assumed"))]
+pub struct Account {
+    /// The role to assume in the account. Default: none, the credentials' own account is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$')")
+        .message("not the ARN of a role: write for example arn:aws:iam::111122223333:role/nightjar-read"))]
+    pub role_arn: Option<String>,
+
+    /// The Secret that holds the external id which the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id_secret_ref: Option<SecretKeyRef>,
+}
+
+/// One key of a Secret in the stack's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// Where the exporter's credentials come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.serviceAccountName) && has(self.secretRef))")
+    .message("serviceAccountName and secretRef exclude each other: keep one"))]
+pub struct Credentials {
+    /// A ServiceAccount in the stack's namespace under which the exporters run. The operator
+    /// does not make it. Default: one of the operator's own, named `<stack>-exporter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+
+    /// A Secret in the stack's namespace with the keys `AWS_ACCESS_KEY_ID` and
+    /// `AWS_SECRET_ACCESS_KEY`, and perhaps `AWS_SESSION_TOKEN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+
+    /// Annotations for the ServiceAccount that the operator makes, for example
+    /// `eks.amazonaws.com/role-arn`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A Secret in the stack's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Names resources in one of four ways.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.cloudFormation) ? 1 : 0) + (has(self.tags) ? 1 : 0) + (has(self.names) ? 1 : 0) + (has(self.arns) ? 1 : 0) == 1")
+    .message("a selector has exactly one of cloudFormation, tags, names, arns: write several selectors for a union"))]
+pub struct Selector {
+    /// Everything in one CloudFormation stack, nested stacks included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_formation: Option<CloudFormation>,
+
+    /// Everything that carries all of these tags. An empty value means any value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
+    pub tags: Option<BTreeMap<String, String>>,
+
+    /// Everything of one of these names; `*` stands for any characters, `?` for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    pub names: Option<Vec<String>>,
+
+    /// These resources. An ARN's account and region must be watched by the stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 320)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(a, a.matches('^arn:aws[a-z-]*:(lambda:[a-z0-9-]+:\\\\d{12}:function:[\\\\w-]+|dynamodb:[a-z0-9-]+:\\\\d{12}:table/[\\\\w.-]+|apigateway:[a-z0-9-]+::/(rest)?apis/\\\\w+)$'))")
+        .message("malformed ARN: write for example arn:aws:lambda:eu-west-1:111122223333:function:pay, arn:aws:dynamodb:eu-west-1:111122223333:table/orders or arn:aws:apigateway:eu-west-1::/restapis/a1b2c3"))]
+    pub arns: Option<Vec<String>>,
+}
+
+/// A CloudFormation stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudFormation {
+    /// The stack's name or id.
+    #[schemars(length(min = 1, max = 256))]
+    pub stack_name: String,
+}
+
+/// Settings of one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSettings {
+    /// Which optional sets of metrics and settings are watched besides the ordinary ones. What is
+    /// written here replaces the default; an empty list watches none of them. At the default interval
+    /// of 5m a metric costs $0.0864 a month for each resource that can have it, whether it has
+    /// datapoints or not. Sets that depend on how a resource is used cost one or two listings of
+    /// metrics in each discovery besides, and nothing for resources that are not used so.
+    ///
+    /// lambda, default: `account`, `async`, `eventSourceMappings`, `provisionedConcurrency`, `urls`.
+    ///
+    /// `account`: the concurrency of all functions of the region together, and its limits; 3 metrics a
+    /// region.
+    ///
+    /// `async`: events of asynchronous invocations, of functions that have them; 3 metrics a function.
+    ///
+    /// `eventSourceMappings`: settings of event source mappings, and 3 to 15 metrics of each whose
+    /// metrics are turned on at AWS.
+    ///
+    /// `provisionedConcurrency`: the use of provisioned concurrency; 4 metrics for each alias or
+    /// version that has it.
+    ///
+    /// `urls`: requests to function URLs; 4 metrics a function that has one.
+    ///
+    /// `versions`: aliases and versions that are called by name; 5 metrics each.
+    ///
+    /// `streaming`: streamed responses; 4 metrics a function that streams.
+    ///
+    /// `extensions`: what extensions do after a run; 1 metric a function that has such extensions.
+    ///
+    /// `reservedConcurrency`: reserved concurrency, as a setting; no metric, but one request a function
+    /// and hour to the control plane, of which Lambda answers 15 a second to everybody in the account.
+    ///
+    /// dynamodb, default: `account`, `operations`, `indexes`, `throttleReasons`, `conditions`,
+    /// `timeToLive`, `replication`.
+    ///
+    /// `account`: errors that are the caller's, and the use and the values of the account's limits; 5
+    /// metrics a region.
+    ///
+    /// `operations`: durations and errors of each operation in use on a table; 3 metrics each, 4 of
+    /// queries and scans.
+    ///
+    /// `indexes`: each global secondary index; 8 to 10 metrics.
+    ///
+    /// `throttleReasons`: why a table or index throttles; 4 to 6 metrics each.
+    ///
+    /// `conditions`: failed conditions and conflicts of transactions; 2 metrics a table.
+    ///
+    /// `timeToLive`: expired items, of tables with time to live; 1 metric a table, and one request a
+    /// table and hour to the control plane.
+    ///
+    /// `replication`: replicas of global tables; 1 metric a table and region, 2 of legacy ones.
+    ///
+    /// `streams`: reads of a table's stream; 2 metrics a stream.
+    ///
+    /// `kinesis`: change data for Kinesis; 4 metrics a table that sends it.
+    ///
+    /// `faultInjection`: errors that AWS FIS injects; 1 metric an operation.
+    ///
+    /// apigateway, default: `account`.
+    ///
+    /// `account`: the throttle of the account, as a setting; no metric.
+    ///
+    /// `methods`: methods and resources of stages that have detailed metrics; 5 metrics each, besides
+    /// what AWS charges for detailed metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub optional: Option<Vec<String>>,
+
+    /// Metrics that are neither asked for nor paid for, by the names of docs/metrics.md, `*` for
+    /// any characters: for example `["aws_lambda_async_*", "aws_lambda_concurrent_executions"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    pub exclude_metrics: Vec<String>,
+}
+
+/// How durations are published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// The quantiles that are published as gauges, as decimal fractions. CloudWatch bills five
+    /// statistics of one metric as one, and two of them are the sum and the count: a fourth
+    /// quantile doubles the price of each duration metric. Default: 0.5, 0.9 and 0.99.
+    #[serde(default = "default_quantiles")]
+    #[schemars(length(max = 8), inner(length(max = 8)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(q, q.matches('^0\\\\.[0-9]{1,4}$') && double(q) > 0.0)")
+        .message("not a quantile: write decimal fractions between 0 and 1 as strings, for example \"0.99\""))]
+    pub quantiles: Vec<String>,
+
+    /// Whether the longest of all durations is published too, as `..._max_seconds`. It is one more
+    /// statistic: with three quantiles or more it doubles the price of each duration metric, with
+    /// two it costs nothing. Default: false.
+    #[serde(default)]
+    pub maxima: bool,
+}
+
+fn default_quantiles() -> Vec<String> {
+    ["0.5", "0.9", "0.99"].map(str::to_owned).to_vec()
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            quantiles: default_quantiles(),
+            maxima: false,
+        }
+    }
+}
+
+/// How AWS is polled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Collection {
+    /// How often CloudWatch is asked. Each time all minutes since the last time are fetched, so
+    /// that a longer interval costs less and loses nothing but freshness. From 1m to 20m.
+    /// Default: what the operator has for all stacks (the chart's `collection.interval`), else 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('20m')")
+        .message("not an interval: write a duration from 1m to 20m, for example 5m"))]
+    pub interval: Option<Duration>,
+
+    /// How often the stack's resources are looked up. From 1m to 1h, default 5m.
+    #[serde(default = "default_discovery_interval")]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('1h')")
+        .message("not an interval: write a duration from 1m to 1h, for example 5m"))]
+    pub discovery_interval: Duration,
+
+    /// The most AWS series that one exporter publishes. What is more is left out, in a stable
+    /// order, and counted by `nightjar_exporter_series_dropped`. Default 100000.
+    #[serde(default = "default_max_series")]
+    #[schemars(range(min = 100, max = 10_000_000))]
+    pub max_series: i32,
+}
+
+impl Collection {
+    /// How often CloudWatch is asked.
+    pub fn interval(&self) -> Duration {
+        self.interval.unwrap_or(Duration::from_secs(300))
+    }
+}
+
+fn default_discovery_interval() -> Duration {
+    Duration::from_secs(300)
+}
+
+fn default_max_series() -> i32 {
+    100_000
+}
+
+impl Default for Collection {
+    fn default() -> Self {
+        Self {
+            interval: None,
+            discovery_interval: default_discovery_interval(),
+            max_series: default_max_series(),
+        }
+    }
+}
+
+/// The exporter's pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exporter {
+    /// How many exporters share the stack's accounts and regions; each of these pairs is watched by
+    /// one of them. One carries 100,000 functions; more are of use only with several accounts or
+    /// regions. A pair that moves is not published for some minutes, and its counters begin at 0.
+    /// From 1 to 32, default 1.
+    #[serde(default = "default_shards")]
+    #[schemars(range(min = 1, max = 32))]
+    pub shards: i32,
+
+    /// Extra environment variables, for example `HTTPS_PROXY` or `AWS_ENDPOINT_URL`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
+
+    /// Compute resources of each pod. Default: requests of 10m CPU and 32Mi memory, and a limit
+    /// of 512Mi memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+
+    /// A volume for each pod, in which its counters survive the pod and its node. Default: they are
+    /// kept as long as the pod lives, through restarts of its container, and begin at 0 in a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+}
+
+fn default_shards() -> i32 {
+    1
+}
+
+impl Default for Exporter {
+    fn default() -> Self {
+        Self {
+            shards: default_shards(),
+            env: Vec::new(),
+            resources: None,
+            storage: None,
+        }
+    }
+}
+
+/// A volume for the books of an exporter: 1Gi is plenty for 100,000 functions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// Its size, for example `1Gi`.
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
+    )]
+    pub size: String,
+    /// The storage class that makes it. Default: the cluster's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvVar {
+    /// The variable's name.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = "^[-._a-zA-Z][-._a-zA-Z0-9]*$")
+    )]
+    pub name: String,
+    /// Its value.
+    #[serde(default)]
+    #[schemars(length(max = 4096))]
+    pub value: String,
+}
+
+/// Compute resources, as in a Pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// What is reserved, for example `{cpu: 100m, memory: 64Mi}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub requests: BTreeMap<String, String>,
+    /// The most that may be used.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub limits: BTreeMap<String, String>,
+}
+
+/// How Prometheus finds the exporters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Monitoring {
+    /// Labels of the ServiceMonitor, by which a Prometheus selects it; they are added to the
+    /// operator's default (`--monitor-label`, the chart's `monitoring.labels`). The chart
+    /// kube-prometheus-stack selects by `release: <its release name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub labels: BTreeMap<String, String>,
+
+    /// How often Prometheus scrapes the exporters. From 5s to 5m. Default: what the operator has
+    /// for all stacks (the chart's `monitoring.scrapeInterval`), else 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != '' && duration(self) >= duration('5s') && duration(self) <= duration('5m')")
+        .message("not an interval: write a duration from 5s to 5m, for example 30s"))]
+    pub scrape_interval: Option<Duration>,
+}
+
+impl Monitoring {
+    /// How often Prometheus scrapes the exporters.
+    pub fn scrape_interval(&self) -> Duration {
+        self.scrape_interval.unwrap_or(Duration::from_secs(30))
+    }
+}

@@ -1,0 +1,463 @@
+//! The rules that the CRD's schema and CEL state, for a stack that never went through an API
+//! server: a file given to `nightjar exporter`, or an object from before the rules.
+//!
+//! One table of bad stacks in the operator's tests holds both against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::LazyLock;
+
+use kube::ResourceExt;
+use regex::Regex;
+
+use super::stack::{Account, Credentials, EnvVar, SecretKeyRef, Selector, ServiceSettings};
+use super::{Duration, ServerlessStack};
+use crate::services::ServiceId;
+
+/// A field that cannot be used as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidField {
+    /// Where, for example `spec.regions[0]`.
+    pub field: String,
+    /// What is wrong with it and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for InvalidField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// All that is wrong with a stack, in the order of its fields.
+pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
+    let mut found = Findings(Vec::new());
+    let spec = &stack.spec;
+    let name = stack.name_any();
+    if name.len() > 43 || !matches(&NAME, &name) {
+        found.add(
+            "metadata.name",
+            "Services and StatefulSets are named after the stack: begin with a letter, use lower-case letters, digits and hyphens, at most 43 characters",
+        );
+    }
+
+    found.count(
+        "spec.regions",
+        spec.regions.len(),
+        1..=32,
+        "region, for example eu-west-1",
+    );
+    found.unique("spec.regions", &spec.regions);
+    for (i, region) in spec.regions.iter().enumerate() {
+        if !matches(&REGION, region) {
+            found.add(
+                format!("spec.regions[{i}]"),
+                format!("unknown region {region:?}: write AWS's own code, for example eu-west-1 or us-east-1"),
+            );
+        }
+    }
+    found.count("spec.accounts", spec.accounts.len(), 0..=64, "account");
+    for (i, account) in spec.accounts.iter().enumerate() {
+        found.account(&format!("spec.accounts[{i}]"), account);
+    }
+    found.credentials(&spec.credentials);
+    found.count(
+        "spec.select",
+        spec.select.len(),
+        1..=32,
+        "selector, for example {tags: {app: checkout}}",
+    );
+    for (list, selectors) in [
+        ("spec.select", &spec.select),
+        ("spec.exclude", &spec.exclude),
+    ] {
+        for (i, selector) in selectors.iter().enumerate() {
+            found.selector(&format!("{list}[{i}]"), selector);
+        }
+    }
+    found.count("spec.exclude", spec.exclude.len(), 0..=32, "selector");
+    found.count("spec.tags", spec.tags.len(), 0..=16, "tag");
+    found.unique("spec.tags", &spec.tags);
+    for (i, tag) in spec.tags.iter().enumerate() {
+        found.length(format!("spec.tags[{i}]"), tag, 1..=128);
+    }
+    for (name, settings) in &spec.services {
+        found.service(name, settings);
+    }
+
+    let quantiles = &spec.latency.quantiles;
+    found.count("spec.latency.quantiles", quantiles.len(), 0..=8, "quantile");
+    found.unique("spec.latency.quantiles", quantiles);
+    for quantile in quantiles {
+        let is_zero = quantile
+            .trim_start_matches("0.")
+            .bytes()
+            .all(|digit| digit == b'0');
+        if !matches(&QUANTILE, quantile) || is_zero {
+            found.add(
+                "spec.latency.quantiles",
+                format!(
+                    "{quantile:?} is not a quantile: write decimal fractions between 0 and 1 as strings, for example \"0.99\""
+                ),
+            );
+        }
+    }
+
+    let collection = &spec.collection;
+    found.duration("spec.collection.interval", collection.interval(), 60, 1200);
+    found.duration(
+        "spec.collection.discoveryInterval",
+        collection.discovery_interval,
+        60,
+        3600,
+    );
+    if !(100..=10_000_000).contains(&collection.max_series) {
+        found.add(
+            "spec.collection.maxSeries",
+            "write a number from 100 to 10000000",
+        );
+    }
+    if !(1..=32).contains(&spec.exporter.shards) {
+        found.add("spec.exporter.shards", "write a number from 1 to 32");
+    }
+    found.environment("spec.exporter.env", &spec.exporter.env);
+    found.duration(
+        "spec.monitoring.scrapeInterval",
+        spec.monitoring.scrape_interval(),
+        5,
+        300,
+    );
+    found.at_most("spec.monitoring.labels", &spec.monitoring.labels, 16);
+    found
+        .0
+        .extend(super::validate_objectives::validate(&spec.objectives));
+    found
+        .0
+        .extend(super::validate_alerts::validate(&spec.alerts));
+    found.0
+}
+
+struct Findings(Vec<InvalidField>);
+
+impl Findings {
+    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(InvalidField {
+            field: field.into(),
+            message: message.into(),
+        });
+    }
+
+    fn count(&mut self, field: &str, count: usize, allowed: RangeInclusive<usize>, what: &str) {
+        if count < *allowed.start() {
+            self.add(field, format!("name at least one {what}"));
+        } else if count > *allowed.end() {
+            self.add(
+                field,
+                format!("has {count} entries, the most is {}", allowed.end()),
+            );
+        }
+    }
+
+    fn at_most(&mut self, field: &str, map: &BTreeMap<String, String>, most: usize) {
+        self.count(field, map.len(), 0..=most, "entry");
+    }
+
+    fn unique(&mut self, field: &str, values: &[String]) {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = values.iter().find(|value| !seen.insert(*value)) {
+            self.add(field, format!("{twice:?} is there twice: remove one"));
+        }
+    }
+
+    fn length(&mut self, field: impl Into<String>, value: &str, allowed: RangeInclusive<usize>) {
+        // The API server counts characters, not bytes.
+        if !allowed.contains(&value.chars().count()) {
+            self.add(
+                field,
+                format!("write {} to {} characters", allowed.start(), allowed.end()),
+            );
+        }
+    }
+
+    fn duration(&mut self, field: &str, value: Duration, least: u32, most: u32) {
+        if !(least..=most).contains(&value.as_secs()) {
+            let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+            self.add(
+                field,
+                format!("{value} is out of range: write a duration from {least} to {most}"),
+            );
+        }
+    }
+
+    fn account(&mut self, at: &str, account: &Account) {
+        let Account {
+            role_arn,
+            external_id_secret_ref,
+        } = account;
+        if let Some(role) = role_arn
+            && (!matches(&ROLE, role) || role.len() > 2048)
+        {
+            self.add(
+                format!("{at}.roleArn"),
+                format!("{role:?} is not the ARN of a role: write for example arn:aws:iam::111122223333:role/nightjar-read"),
+            );
+        }
+        if let Some(SecretKeyRef { name, key }) = external_id_secret_ref {
+            self.length(format!("{at}.externalIdSecretRef.name"), name, 1..=253);
+            self.length(format!("{at}.externalIdSecretRef.key"), key, 1..=253);
+            if role_arn.is_none() {
+                self.add(at, "externalIdSecretRef needs roleArn: an external id is only sent when a role is assumed");
+            }
+        }
+    }
+
+    fn credentials(&mut self, credentials: &Credentials) {
+        let Credentials {
+            service_account_name,
+            secret_ref,
+            annotations,
+        } = credentials;
+        if let Some(name) = service_account_name {
+            self.length("spec.credentials.serviceAccountName", name, 1..=253);
+        }
+        if let Some(secret) = secret_ref {
+            self.length("spec.credentials.secretRef.name", &secret.name, 1..=253);
+        }
+        if service_account_name.is_some() && secret_ref.is_some() {
+            self.add(
+                "spec.credentials",
+                "serviceAccountName and secretRef exclude each other: keep one",
+            );
+        }
+        self.at_most("spec.credentials.annotations", annotations, 16);
+    }
+
+    fn selector(&mut self, at: &str, selector: &Selector) {
+        let Selector {
+            cloud_formation,
+            tags,
+            names,
+            arns,
+        } = selector;
+        let ways = [
+            cloud_formation.is_some(),
+            tags.is_some(),
+            names.is_some(),
+            arns.is_some(),
+        ];
+        if ways.iter().filter(|way| **way).count() != 1 {
+            self.add(
+                at,
+                "a selector has exactly one of cloudFormation, tags, names, arns: write several selectors for a union",
+            );
+        }
+        if let Some(stack) = cloud_formation {
+            self.length(
+                format!("{at}.cloudFormation.stackName"),
+                &stack.stack_name,
+                1..=256,
+            );
+        }
+        if let Some(tags) = tags {
+            self.count(&format!("{at}.tags"), tags.len(), 1..=50, "tag");
+        }
+        if let Some(names) = names {
+            self.count(&format!("{at}.names"), names.len(), 1..=256, "name");
+            self.unique(&format!("{at}.names"), names);
+            for (i, name) in names.iter().enumerate() {
+                self.length(format!("{at}.names[{i}]"), name, 1..=256);
+            }
+        }
+        if let Some(arns) = arns {
+            self.count(&format!("{at}.arns"), arns.len(), 1..=64, "ARN");
+            self.unique(&format!("{at}.arns"), arns);
+            for arn in arns
+                .iter()
+                .filter(|arn| !matches(&ARN, arn) || arn.len() > 320)
+            {
+                self.add(
+                    format!("{at}.arns"),
+                    format!(
+                        "malformed ARN {arn:?}: write for example arn:aws:lambda:eu-west-1:111122223333:function:pay, arn:aws:dynamodb:eu-west-1:111122223333:table/orders or arn:aws:apigateway:eu-west-1::/restapis/a1b2c3"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn service(&mut self, name: &str, settings: &ServiceSettings) {
+        let ServiceSettings {
+            optional,
+            exclude_metrics,
+        } = settings;
+        let Some(service) = ServiceId::from_name(name) else {
+            self.add(
+                "spec.services",
+                format!(
+                    "unknown service {name:?}: write lambda, dynamodb or apigateway, or leave spec.services out to watch all"
+                ),
+            );
+            return;
+        };
+        let at = format!("spec.services.{name}");
+        if let Some(optional) = optional {
+            let known: Vec<&str> = service
+                .service()
+                .optional
+                .iter()
+                .map(|set| set.name)
+                .collect();
+            self.count(&format!("{at}.optional"), optional.len(), 0..=16, "set");
+            self.unique(&format!("{at}.optional"), optional);
+            for set in optional.iter().filter(|set| !known.contains(&set.as_str())) {
+                self.add(
+                    format!("{at}.optional"),
+                    format!(
+                        "unknown optional set {set:?} of {name}: write {}",
+                        known.join(", ")
+                    ),
+                );
+            }
+        }
+        let field = format!("{at}.excludeMetrics");
+        self.count(&field, exclude_metrics.len(), 0..=64, "metric");
+        self.unique(&field, exclude_metrics);
+        for (i, metric) in exclude_metrics.iter().enumerate() {
+            self.length(format!("{field}[{i}]"), metric, 1..=128);
+        }
+    }
+
+    fn environment(&mut self, field: &str, variables: &[EnvVar]) {
+        self.count(field, variables.len(), 0..=64, "variable");
+        let names: Vec<String> = variables
+            .iter()
+            .map(|variable| variable.name.clone())
+            .collect();
+        self.unique(field, &names);
+        for (i, EnvVar { name, value }) in variables.iter().enumerate() {
+            if !matches(&VARIABLE, name) || name.len() > 253 {
+                self.add(
+                    format!("{field}[{i}].name"),
+                    format!("{name:?} is not the name of an environment variable: use letters, digits and -._"),
+                );
+            }
+            self.length(format!("{field}[{i}].value"), value, 0..=4096);
+        }
+    }
+}
+
+fn matches(pattern: &LazyLock<Regex>, text: &str) -> bool {
+    pattern.is_match(text)
+}
+
+macro_rules! pattern {
+    ($name:ident, $pattern:literal) => {
+        static $name: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new($pattern).expect("a constant that the tests have seen"));
+    };
+}
+
+// As in stack.rs, there in CEL. `\z`: Rust's `$` without a flag is the end of the text as well,
+// but says so less clearly.
+pattern!(NAME, r"\A[a-z]([-a-z0-9]*[a-z0-9])?\z");
+pattern!(
+    REGION,
+    r"\A(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]\z"
+);
+pattern!(ROLE, r"\Aarn:aws[a-z-]*:iam::[0-9]{12}:role/.+\z");
+pattern!(
+    ARN,
+    r"(?x) \A arn:aws[a-z-]*:(
+        lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+
+        | dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.-]+
+        | apigateway:[a-z0-9-]+::/(rest)?apis/[A-Za-z0-9_]+
+    ) \z"
+);
+pattern!(QUANTILE, r"\A0\.[0-9]{1,4}\z");
+pattern!(VARIABLE, r"\A[-._a-zA-Z][-._a-zA-Z0-9]*\z");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid_fields(spec: &str) -> Vec<String> {
+        let text = format!(
+            "{{apiVersion: nightjar.dev/v1alpha1, kind: ServerlessStack, metadata: {{name: a}}, spec: {{{spec}}}}}"
+        );
+        let stack: ServerlessStack = serde_saphyr::from_str(&text).unwrap();
+        validate(&stack)
+            .into_iter()
+            .map(|invalid| invalid.field)
+            .collect()
+    }
+
+    #[test]
+    fn five_lines_are_a_valid_stack() {
+        assert!(
+            invalid_fields("regions: [eu-west-1], select: [{tags: {app: checkout}}]").is_empty()
+        );
+    }
+
+    #[test]
+    fn every_example_is_valid() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+        let mut seen = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|end| end != "yaml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+            for document in documents {
+                if document["kind"] != "ServerlessStack" {
+                    continue;
+                }
+                let stack: ServerlessStack = serde_json::from_value(document).unwrap();
+                assert_eq!(validate(&stack), [], "{}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen >= 2, "the examples moved");
+    }
+
+    #[test]
+    fn an_optional_set_of_another_service_is_refused() {
+        let spec = "regions: [eu-west-1], select: [{names: ['*']}], services: {lambda: {optional: [operations]}, dynamodb: {optional: [operations]}}";
+        assert_eq!(invalid_fields(spec), ["spec.services.lambda.optional"]);
+    }
+
+    #[test]
+    fn the_schema_and_the_documentation_know_every_optional_set() {
+        let crd =
+            serde_json::to_string(&<ServerlessStack as kube::CustomResourceExt>::crd()).unwrap();
+        for id in ServiceId::ALL {
+            let names: Vec<_> = id.service().optional.iter().map(|set| set.name).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let list: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+            assert!(crd.contains(&format!("[{}]", list.join(", "))), "{names:?}");
+            assert!(
+                names.iter().all(|name| crd.contains(&format!("`{name}`"))),
+                "{names:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
+        let spec = "regions: [mars-1], select: [{}], services: {s3: {}}, latency: {quantiles: ['1.5']}, collection: {interval: 1s}";
+        assert_eq!(
+            invalid_fields(spec),
+            [
+                "spec.regions[0]",
+                "spec.select[0]",
+                "spec.services",
+                "spec.latency.quantiles",
+                "spec.collection.interval"
+            ]
+        );
+    }
+}

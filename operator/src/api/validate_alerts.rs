@@ -1,0 +1,208 @@
+//! What is wrong with `spec.alerts`, beyond what a schema can say: ids and ranges are the
+//! catalogue's.
+
+use std::collections::BTreeMap;
+
+use super::alerts::{AlertOverride, Alerts};
+use super::validate::InvalidField;
+use crate::rules::catalogue::{self, Threshold};
+use crate::rules::render::number;
+
+/// Labels that every alert has already.
+const TAKEN: [&str; 7] = [
+    "alertname",
+    "namespace",
+    "stack",
+    "severity",
+    "service",
+    "pillar",
+    "cause",
+];
+
+/// All that is wrong, in the order of the fields.
+pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
+    let Alerts {
+        enabled: _,
+        labels: common,
+        matchers,
+        overrides,
+        route,
+    } = alerts;
+    let mut found = Vec::new();
+    labels("spec.alerts.labels", common, &mut found);
+    labels("spec.alerts.matchers", matchers, &mut found);
+    for (id, change) in overrides {
+        let at = format!("spec.alerts.overrides.{id}");
+        let Some(alert) = catalogue::alert(id) else {
+            add(
+                &mut found,
+                at,
+                format!(
+                    "there is no alert {id}: docs/alerts.md lists them{}",
+                    nearest(id)
+                ),
+            );
+            continue;
+        };
+        let AlertOverride {
+            enabled: _,
+            severity: _,
+            threshold,
+            minimum,
+            for_,
+            labels: own,
+        } = change;
+        for (field, text, allowed) in [
+            ("threshold", threshold, alert.threshold.as_ref()),
+            ("minimum", minimum, alert.minimum.as_ref()),
+        ] {
+            if let Some(text) = text {
+                number_within(format!("{at}.{field}"), text, allowed, id, &mut found);
+            }
+        }
+        if for_.is_some_and(|for_| for_.as_secs() > 86_400) {
+            add(
+                &mut found,
+                format!("{at}.for"),
+                "write a duration from 0s to 24h",
+            );
+        }
+        labels(&format!("{at}.labels"), own, &mut found);
+    }
+    if let Some(route) = route {
+        for (field, message) in crate::rules::route::validate(route) {
+            add(&mut found, format!("spec.alerts.route.{field}"), message);
+        }
+    }
+    found
+}
+
+fn add(found: &mut Vec<InvalidField>, field: String, message: impl Into<String>) {
+    found.push(InvalidField {
+        field,
+        message: message.into(),
+    });
+}
+
+fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidField>) {
+    if labels.len() > 16 {
+        add(
+            found,
+            at.to_owned(),
+            format!("has {} entries, the most is 16", labels.len()),
+        );
+    }
+    for name in labels.keys() {
+        if TAKEN.contains(&name.as_str()) {
+            add(
+                found,
+                at.to_owned(),
+                format!("{name} is a label that the alerts have already: choose another name"),
+            );
+        } else if !is_label(name) {
+            add(
+                found,
+                at.to_owned(),
+                format!("{name:?} is not a label that Prometheus takes: use letters, digits and _"),
+            );
+        }
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    !name.starts_with("__")
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn number_within(
+    field: String,
+    text: &str,
+    allowed: Option<&Threshold>,
+    id: &str,
+    found: &mut Vec<InvalidField>,
+) {
+    let Some(allowed) = allowed else {
+        return add(found, field, format!("{id} has no such number: remove it"));
+    };
+    let Threshold {
+        default,
+        unit,
+        least,
+        most,
+    } = allowed;
+    match number(Some(text)) {
+        Some(value) if (*least..=*most).contains(&value) => {}
+        Some(_) => add(
+            found,
+            field,
+            format!("{text} is out of range: write a number from {least} to {most} ({unit})"),
+        ),
+        None => add(
+            found,
+            field,
+            format!("{text:?} is not a number: write for example \"{default}\" ({unit})"),
+        ),
+    }
+}
+
+/// The ids that begin alike.
+fn nearest(id: &str) -> String {
+    let alike = |known: &str| {
+        known
+            .bytes()
+            .zip(id.bytes())
+            .take_while(|(a, b)| a.eq_ignore_ascii_case(b))
+            .count()
+    };
+    let best = catalogue::alerts().max_by_key(|alert| alike(&alert.id));
+    best.filter(|best| alike(&best.id) >= 6)
+        .map_or_else(String::new, |best| format!("; did you mean {}?", best.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(alerts: &str) -> Vec<String> {
+        let alerts: Alerts = serde_saphyr::from_str(alerts).unwrap();
+        validate(&alerts)
+            .into_iter()
+            .map(|invalid| invalid.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_a_way_out() {
+        let found = fields(
+            "{labels: {severity: high, 'a-b': c}, overrides: {LambdaErrorRateHihg: {threshold: '0.1'}, \
+             LambdaErrorRateHigh: {threshold: '2', minimum: 'many', for: 48h}, LambdaRuntimeDeprecated: {threshold: '1'}}}",
+        );
+        let expected = [
+            ("spec.alerts.labels", "a-b"),
+            ("spec.alerts.labels", "severity is a label"),
+            (
+                "spec.alerts.overrides.LambdaErrorRateHigh.threshold",
+                "from 0.0001 to 1",
+            ),
+            (
+                "spec.alerts.overrides.LambdaErrorRateHigh.minimum",
+                "not a number",
+            ),
+            ("spec.alerts.overrides.LambdaErrorRateHigh.for", "24h"),
+            (
+                "spec.alerts.overrides.LambdaErrorRateHihg",
+                "did you mean LambdaErrorRateHigh?",
+            ),
+            (
+                "spec.alerts.overrides.LambdaRuntimeDeprecated.threshold",
+                "remove it",
+            ),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, (field, says)) in found.iter().zip(expected) {
+            assert!(found.starts_with(field) && found.contains(says), "{found}");
+        }
+        assert!(fields("{labels: {team: shop}, overrides: {LambdaErrorRateHigh: {threshold: '0.02', severity: critical, for: 0s, enabled: false}}}").is_empty());
+    }
+}

@@ -1,0 +1,184 @@
+//! How the pods and exporters of a stack are.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, ResourceExt};
+
+use super::apply::Kind;
+use super::desired::object_name;
+use super::error::Error;
+use super::exporters::{self, Address, Exporter};
+use super::scope::Scope;
+use crate::api::ServerlessStack;
+use crate::api::shards::Evidence;
+
+/// How long a pod may take to end before something is wrong with its node: three times its grace period.
+const STUCK: Duration = Duration::from_mins(1);
+
+/// What the pods and the exporters say.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// The StatefulSet's own words; none where there is no StatefulSet of the stack's.
+    pub set: Option<SetStatus>,
+    /// One for each pod that has an address.
+    pub exporters: Vec<Exporter>,
+    /// The pods that do not end although they shall, with their nodes.
+    pub stuck: Vec<(String, Option<String>)>,
+}
+
+/// What the StatefulSet says about its pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetStatus {
+    /// Whether the numbers are about its present specification.
+    pub is_current: bool,
+    /// How many pods there shall be.
+    pub wanted: i32,
+    /// How many there are, those that are being ended included.
+    pub present: i32,
+    /// How many are ready.
+    pub ready: i32,
+    /// How many have the present pod template.
+    pub updated: i32,
+}
+
+impl SetStatus {
+    fn of(set: &StatefulSet) -> Self {
+        let wanted = set
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.replicas)
+            .unwrap_or(1);
+        // Numbers of an older specification say nothing about this one.
+        let status = set
+            .status
+            .clone()
+            .filter(|status| status.observed_generation >= set.metadata.generation);
+        let is_current = status.is_some();
+        let status = status.unwrap_or_default();
+        Self {
+            is_current,
+            wanted,
+            present: status.replicas,
+            ready: status.ready_replicas.unwrap_or(0),
+            updated: status.updated_replicas.unwrap_or(0),
+        }
+    }
+}
+
+/// Looks at them all.
+pub async fn look(stack: &ServerlessStack, scope: &Scope) -> Result<Looked, Error> {
+    let Some(set) = set(stack, scope).await? else {
+        return Ok(Looked::default());
+    };
+    let addresses = addresses(stack, scope);
+    let not_ending = stuck(stack, scope, &addresses);
+    Ok(Looked {
+        set: Some(set),
+        exporters: exporters::read(stack, addresses).await,
+        stuck: not_ending,
+    })
+}
+
+/// Reads the StatefulSet, if it changed since we last did.
+async fn set(stack: &ServerlessStack, scope: &Scope) -> Result<Option<SetStatus>, Error> {
+    let (namespace, name) = (stack.namespace().unwrap_or_default(), object_name(stack));
+    let uid = stack.uid().unwrap_or_default();
+    let seen = scope.applier.seen(Kind::StatefulSet, &namespace, &name);
+    let version = seen.and_then(|meta| meta.resource_version);
+    let mut memory = scope.recall(&uid);
+    if let Some((known, status)) = memory.set
+        && version == Some(known)
+    {
+        return Ok(Some(status));
+    }
+    let sets: Api<StatefulSet> = Api::namespaced(scope.client.clone(), &namespace);
+    let set = sets.get_opt(&name).await.map_err(|source| Error::Object {
+        verb: "read",
+        kind: Kind::StatefulSet,
+        namespace,
+        name,
+        source: Box::new(source),
+    })?;
+    let set = set.filter(|set| set.owner_references().iter().any(|owner| owner.uid == uid));
+    let status = set.as_ref().map(SetStatus::of);
+    memory.set = set.and_then(|set| set.resource_version()).zip(status);
+    scope.remember(&uid, memory);
+    Ok(status)
+}
+
+/// Where the stack's exporters are, from what the watch has seen.
+fn addresses(stack: &ServerlessStack, scope: &Scope) -> Vec<Address> {
+    let (namespace, name) = (stack.namespace(), object_name(stack));
+    let slices = scope.slices.state_filter(|slice: &EndpointSlice| {
+        slice.metadata.namespace == namespace
+            && slice.labels().get("kubernetes.io/service-name") == Some(&name)
+    });
+    exporters::addresses(slices.iter().map(|slice| &**slice))
+}
+
+fn stuck(
+    stack: &ServerlessStack,
+    scope: &Scope,
+    addresses: &[Address],
+) -> Vec<(String, Option<String>)> {
+    let uid = stack.uid().unwrap_or_default();
+    let mut memory = scope.recall(&uid);
+    let before = std::mem::take(&mut memory.ending);
+    let mut too_long = Vec::new();
+    for address in addresses.iter().filter(|address| address.is_ending) {
+        let since = before
+            .get(&address.pod)
+            .copied()
+            .unwrap_or_else(Instant::now);
+        memory.ending.insert(address.pod.clone(), since);
+        if since.elapsed() > STUCK {
+            too_long.push((address.pod.clone(), address.node.clone()));
+        }
+    }
+    scope.remember(&uid, memory);
+    too_long
+}
+
+impl Looked {
+    /// The number of a shard, from the name of its pod.
+    fn ordinal(stack: &ServerlessStack, pod: &str) -> Option<u32> {
+        let number = pod.strip_prefix(&object_name(stack))?.strip_prefix('-')?;
+        number.parse().ok()
+    }
+
+    /// Whether a shard's pod is there.
+    pub fn runs(&self, stack: &ServerlessStack, shard: u32) -> bool {
+        let mut pods = self.exporters.iter();
+        pods.any(|exporter| Self::ordinal(stack, &exporter.pod) == Some(shard))
+    }
+
+    /// What is known of the shards' exporters.
+    pub fn evidence(&self, stack: &ServerlessStack) -> BTreeMap<u32, Evidence> {
+        let mut evidence = BTreeMap::new();
+        for exporter in &self.exporters {
+            if let Ok(status) = &exporter.status
+                && Self::ordinal(stack, &exporter.pod) == Some(status.shard)
+            {
+                evidence.insert(status.shard, Evidence::CarriedOut(status.revision));
+            }
+        }
+        // Pods beyond those that there shall be are gone when no pod is left that shall not be.
+        if let Some(set) = self.set
+            && set.is_current
+            && set.present <= set.wanted
+        {
+            for shard in set.wanted.unsigned_abs()..MOST_SHARDS {
+                if !self.runs(stack, shard) {
+                    evidence.insert(shard, Evidence::Gone);
+                }
+            }
+        }
+        evidence
+    }
+}
+
+/// The most that `spec.exporter.shards` may say.
+const MOST_SHARDS: u32 = 32;

@@ -1,0 +1,111 @@
+//! The slow loop of one account and region: which resources belong to the stack now.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+
+use super::book::Minute;
+use super::config::Current;
+use super::membership::{Membership, Resolver};
+use crate::api::ServerlessStackSpec;
+use crate::aws::{AwsError, Clients, Identity};
+use crate::services::memory::Memory;
+use crate::services::{Found, Look, ServiceId, Wanted};
+
+/// How soon a look-up that failed is tried again, at first; it doubles up to the interval.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+
+/// What one round found.
+#[derive(Debug)]
+pub struct Discovered {
+    /// When the round began: what is new in it is counted from here on at the latest.
+    pub began: Minute,
+    /// What each service answered.
+    pub services: Vec<(ServiceId, Result<Found, AwsError>)>,
+    /// Selectors that could not be looked up.
+    pub problems: Vec<AwsError>,
+    /// With the tags of what was found.
+    pub membership: Membership,
+}
+
+impl Discovered {
+    fn failed(&self) -> bool {
+        !self.problems.is_empty() || self.services.iter().any(|(_, found)| found.is_err())
+    }
+}
+
+/// The services that a stack watches.
+pub fn services(spec: &ServerlessStackSpec) -> Vec<ServiceId> {
+    let wanted = |id: &ServiceId| spec.services.is_empty() || spec.services.contains_key(id.name());
+    ServiceId::ALL.into_iter().filter(wanted).collect()
+}
+
+/// Looks for ever; ends when nobody listens any more.
+pub async fn discover(
+    aws: Clients,
+    identity: Identity,
+    mut config: watch::Receiver<Current>,
+    found: mpsc::Sender<Discovered>,
+) {
+    let mut resolver = Resolver::default();
+    let memory = Memory::default();
+    let mut retry = FIRST_RETRY;
+    loop {
+        let current = config.borrow_and_update().config.clone();
+        let mut pause = Duration::from(current.spec.collection.discovery_interval);
+        if !current.spec.suspend {
+            let round = round(&aws, &identity, &mut resolver, &memory, &current.spec).await;
+            if round.failed() {
+                pause = pause.min(retry);
+                retry *= 2;
+            } else {
+                retry = FIRST_RETRY;
+            }
+            if found.send(round).await.is_err() {
+                return;
+            }
+        }
+        // Many exporters that were started together shall not ask together for ever.
+        let jitter = pause.mul_f64(fastrand::f64() * 0.1);
+        tokio::select! {
+            () = tokio::time::sleep(pause + jitter) => {}
+            changed = config.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Looks once.
+pub async fn round(
+    aws: &Clients,
+    identity: &Identity,
+    resolver: &mut Resolver,
+    memory: &Memory,
+    spec: &ServerlessStackSpec,
+) -> Discovered {
+    let began = Minute::of(SystemTime::now());
+    let wanted = services(spec);
+    memory.begin();
+    let (membership, problems) = resolver.resolve(aws, spec, &wanted).await;
+    let looks = wanted.iter().map(|id| async {
+        let wanted = Wanted::new(id.service(), spec.services.get(id.name()));
+        let look = Look {
+            aws,
+            identity,
+            members: &membership,
+            wanted: &wanted,
+            memory,
+        };
+        (*id, id.discover(&look).await)
+    });
+    let services = futures::future::join_all(looks).await;
+    Discovered {
+        began,
+        services,
+        problems,
+        membership,
+    }
+}

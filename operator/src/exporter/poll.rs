@@ -1,0 +1,207 @@
+//! Asks CloudWatch: sends calls, puts pages together, and says of each question whether its
+//! answer is whole. Half an answer is no answer: a counter may only move on from a whole one.
+
+use std::collections::HashMap;
+
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, StatusCode,
+};
+use futures::StreamExt;
+
+use super::book::Minute;
+use super::plan::{Batch, Group};
+use super::watched::Watched;
+use crate::api::Reason;
+use crate::aws::{AwsError, Clients};
+
+const ACTION: &str = "cloudwatch:GetMetricData";
+/// Calls that are under way at once.
+const CONCURRENT_CALLS: usize = 4;
+/// More pages than any question of ours can have: a token that leads round in a circle.
+const MOST_PAGES: usize = 200;
+
+/// The datapoints of each statistic of a group, in the group's order.
+pub type Points = Vec<Vec<(Minute, f64)>>;
+
+/// A question and its answer.
+pub type Answered = (Group, Result<Points, AwsError>);
+
+/// Sends all calls. The answers come in any order; `namespace_of` names the namespace of a shape.
+pub async fn poll(aws: &Clients, watched: &[Watched], batches: Vec<Batch>) -> Vec<Answered> {
+    let calls = batches.into_iter().map(|batch| {
+        let queries = queries(&batch, watched);
+        async move {
+            let answers = call(aws, &batch, queries).await;
+            assign(batch.groups, answers)
+        }
+    });
+    futures::stream::iter(calls)
+        .buffer_unordered(CONCURRENT_CALLS)
+        .concat()
+        .await
+}
+
+fn id(group: usize, stat: usize) -> String {
+    format!("g{group}s{stat}")
+}
+
+fn queries(batch: &Batch, watched: &[Watched]) -> Vec<MetricDataQuery> {
+    let period = i32::try_from(batch.span.bin * 60).expect("bins are a day at most");
+    let mut queries = Vec::new();
+    for (place, group) in batch.groups.iter().enumerate() {
+        let Watched {
+            subject, series, ..
+        } = &watched[group.subject];
+        let dimensions = subject
+            .shape
+            .dimensions
+            .iter()
+            .zip(&subject.values)
+            .map(|(name, value)| Dimension::builder().name(*name).value(&**value).build())
+            .collect();
+        let metric = Metric::builder()
+            .namespace(subject.shape.namespace)
+            .metric_name(series[group.row].metric.cloudwatch)
+            .set_dimensions(Some(dimensions))
+            .build();
+        for (stat_place, stat) in group.stats.iter().enumerate() {
+            let stat = MetricStat::builder()
+                .metric(metric.clone())
+                .period(period)
+                .stat(stat.name())
+                .build();
+            queries.push(
+                MetricDataQuery::builder()
+                    .id(id(place, stat_place))
+                    .metric_stat(stat)
+                    .build(),
+            );
+        }
+    }
+    queries
+}
+
+/// What is known of one query when all pages are there.
+#[derive(Debug, Default)]
+struct Answer {
+    points: Vec<(Minute, f64)>,
+    status: Option<StatusCode>,
+    /// Something in it cannot be: it is not used.
+    broken: bool,
+}
+
+async fn call(
+    aws: &Clients,
+    batch: &Batch,
+    queries: Vec<MetricDataQuery>,
+) -> Result<HashMap<String, Answer>, AwsError> {
+    let mut answers: HashMap<String, Answer> = HashMap::with_capacity(queries.len());
+    let mut token: Option<String> = None;
+    for page in 0..MOST_PAGES {
+        let request = aws
+            .cloudwatch
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries.clone()))
+            .start_time(DateTime::from_secs(batch.span.from.start()))
+            .end_time(DateTime::from_secs(batch.span.to.start()))
+            .set_next_token(token.clone())
+            .send();
+        let answer = aws.call(ACTION, request).await?;
+        if page == 0 {
+            aws.billed(batch.billed_metrics());
+        }
+        for result in answer.metric_data_results() {
+            if let Some(id) = result.id() {
+                answers
+                    .entry(id.to_owned())
+                    .or_default()
+                    .take(result, batch);
+            }
+        }
+        let next = answer.next_token().filter(|token| !token.is_empty());
+        match next {
+            None => return Ok(answers),
+            Some(next) if token.as_deref() == Some(next) => break,
+            Some(next) => token = Some(next.to_owned()),
+        }
+    }
+    Err(AwsError::new(
+        Reason::InvalidAnswer,
+        ACTION,
+        format!("{ACTION}: the pages of an answer do not end"),
+    ))
+}
+
+impl Answer {
+    fn take(&mut self, result: &MetricDataResult, batch: &Batch) {
+        self.status = result.status_code().cloned();
+        let (times, values) = (result.timestamps(), result.values());
+        self.broken |= times.len() != values.len();
+        for (time, value) in times.iter().zip(values) {
+            match Minute::beginning_at(time.secs()) {
+                Some(minute) if (batch.span.from..batch.span.to).contains(&minute) => {
+                    self.points.push((minute, *value));
+                }
+                // AWS rounds windows as it likes; what was not asked for is not an error.
+                Some(_) => {}
+                None => self.broken = true,
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Vec<(Minute, f64)>, AwsError> {
+        let wrong =
+            |reason, text: &str| Err(AwsError::new(reason, ACTION, format!("{ACTION}: {text}")));
+        match self.status {
+            Some(StatusCode::Complete) => {}
+            Some(StatusCode::Forbidden) => {
+                return wrong(
+                    Reason::AccessDenied,
+                    "CloudWatch does not let these credentials read a metric",
+                );
+            }
+            Some(StatusCode::PartialData) => {
+                return wrong(Reason::ServerError, "CloudWatch answered a part only");
+            }
+            Some(StatusCode::InternalError) => {
+                return wrong(Reason::ServerError, "CloudWatch failed on a metric");
+            }
+            _ => return wrong(Reason::InvalidAnswer, "a result has no status"),
+        }
+        self.points.sort_by_key(|(minute, _)| *minute);
+        if self.broken || self.points.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return wrong(Reason::InvalidAnswer, "a result contradicts itself");
+        }
+        Ok(self.points)
+    }
+}
+
+fn assign(groups: Vec<Group>, answers: Result<HashMap<String, Answer>, AwsError>) -> Vec<Answered> {
+    let mut answers = match answers {
+        Ok(answers) => answers,
+        Err(error) => {
+            return groups
+                .into_iter()
+                .map(|group| (group, Err(error.clone())))
+                .collect();
+        }
+    };
+    groups
+        .into_iter()
+        .enumerate()
+        .map(|(place, group)| {
+            let points = (0..group.stats.len())
+                .map(|stat| match answers.remove(&id(place, stat)) {
+                    Some(answer) => answer.finish(),
+                    None => Err(AwsError::new(
+                        Reason::InvalidAnswer,
+                        ACTION,
+                        format!("{ACTION}: a metric that was asked for is missing in the answer"),
+                    )),
+                })
+                .collect();
+            (group, points)
+        })
+        .collect()
+}

@@ -1,0 +1,574 @@
+//! The books of one row: which questions they still have, and how they take an answer over.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::book::{DAY, Minute, Reading, Span, Tally};
+use crate::api::stack::Latency;
+use crate::services::{Metric, MetricKind, Missing};
+
+/// Minutes after which CloudWatch has said all that it usually says about a minute.
+pub const SETTLE_MINUTES: i64 = 3;
+
+/// Readings are taken from so many minutes before a subject was found: a gauge has no need to
+/// wait for a start.
+const READINGS_BEFORE_START: i64 = SETTLE_MINUTES + 2;
+
+/// A series that lags by more minutes than this is caught up in bins: five minutes for a day, hours
+/// beyond. Their sums are those of their minutes; what is lost is a resolution that the jump of a
+/// counter does not have anyway.
+const LONGEST_LAG_IN_MINUTES: i64 = 3 * 60;
+
+/// `CloudWatch` keeps single minutes for 15 days; an hour less, for the time that a question takes.
+const MINUTES_ARE_KEPT: i64 = 15 * DAY - 60;
+/// It keeps hours for 455 days.
+const HOURS_ARE_KEPT: i64 = 454 * DAY;
+/// So long after midnight a day is compared: CloudWatch has what comes an hour late or two.
+const AUDIT_DELAY_MINUTES: i64 = 3 * 60;
+
+/// A statistic of CloudWatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// `Sum`
+    Sum,
+    /// `SampleCount`
+    SampleCount,
+    /// `Maximum`
+    Maximum,
+    /// `Average`
+    Average,
+    /// `p50`, `p99.9` ... and its place among the stack's quantiles.
+    Quantile(usize, String),
+}
+
+impl Stat {
+    /// Whether the values of minutes add up to that of the hour.
+    pub const fn adds_up(&self) -> bool {
+        matches!(self, Self::Sum | Self::SampleCount)
+    }
+
+    /// CloudWatch's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Sum => "Sum",
+            Self::SampleCount => "SampleCount",
+            Self::Maximum => "Maximum",
+            Self::Average => "Average",
+            Self::Quantile(_, name) => name,
+        }
+    }
+}
+
+/// The statistics that a row asks for.
+pub fn statistics(metric: &Metric, latency: &Latency) -> Vec<Stat> {
+    match metric.kind {
+        MetricKind::Counter => vec![Stat::Sum],
+        MetricKind::Maximum => vec![Stat::Maximum],
+        MetricKind::Average => vec![Stat::Average],
+        MetricKind::Distribution => {
+            let quantiles = latency.quantiles.iter().enumerate();
+            let quantiles = quantiles.map(|(place, q)| Stat::Quantile(place, percentile(q)));
+            let maximum = (latency.maxima && metric.maximum.is_some()).then_some(Stat::Maximum);
+            [Stat::Sum, Stat::SampleCount]
+                .into_iter()
+                .chain(quantiles)
+                .chain(maximum)
+                .collect()
+        }
+    }
+}
+
+/// `0.99` is CloudWatch's `p99`, `0.999` its `p99.9`.
+fn percentile(quantile: &str) -> String {
+    let digits = quantile.strip_prefix("0.").unwrap_or(quantile);
+    let (whole, fraction) = digits.split_at(digits.len().min(2));
+    let whole = format!("{whole:0<2}");
+    let whole = whole.trim_start_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    match fraction.trim_end_matches('0') {
+        "" => format!("p{whole}"),
+        fraction => format!("p{whole}.{fraction}"),
+    }
+}
+
+/// The books of one row of one subject.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// The row.
+    pub metric: &'static Metric,
+    /// The first minute that is counted.
+    pub begun: Minute,
+    /// The first minute that is not settled: where the next question begins.
+    pub through: Minute,
+    /// The first minute that was not compared with the daily sums.
+    pub audited: Minute,
+    /// The first minute whose reading was not taken.
+    pub read_through: Minute,
+    /// `Sum`
+    pub sum: Tally,
+    /// `SampleCount` of a distribution.
+    pub count: Tally,
+    /// The quantiles in the stack's order, and after them the maximum; a gauge's only value.
+    pub readings: Vec<Option<Reading>>,
+}
+
+/// A row's books, as they are saved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedSeries<'a> {
+    /// CloudWatch's name of the row's metric.
+    pub metric: Cow<'a, str>,
+    begun: Minute,
+    through: Minute,
+    audited: Minute,
+    read_through: Minute,
+    sum: Cow<'a, Tally>,
+    count: Cow<'a, Tally>,
+    readings: Cow<'a, [Option<Reading>]>,
+}
+
+/// What folding an answer found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// Minutes whose value changed after they had been counted.
+    pub corrections: u64,
+    /// Datapoints that no metric can have.
+    pub absurd: u64,
+}
+
+impl Series {
+    /// Its books when a subject is counted from a minute on.
+    pub fn new(metric: &'static Metric, from: Minute) -> Self {
+        Self {
+            metric,
+            begun: from,
+            through: from,
+            audited: from,
+            read_through: from.back(READINGS_BEFORE_START + 2 * metric.lag_minutes()),
+            sum: Tally::default(),
+            count: Tally::default(),
+            readings: Vec::new(),
+        }
+    }
+
+    /// What is to be saved of it.
+    pub fn saved(&self) -> SavedSeries<'_> {
+        SavedSeries {
+            metric: self.metric.cloudwatch.into(),
+            begun: self.begun,
+            through: self.through,
+            audited: self.audited,
+            read_through: self.read_through,
+            sum: Cow::Borrowed(&self.sum),
+            count: Cow::Borrowed(&self.count),
+            readings: Cow::Borrowed(&self.readings),
+        }
+    }
+
+    /// Takes over what was saved.
+    pub fn restore(&mut self, saved: SavedSeries<'_>) {
+        self.begun = saved.begun;
+        self.through = saved.through;
+        self.audited = saved.audited;
+        self.read_through = saved.read_through;
+        self.sum = saved.sum.into_owned();
+        self.count = saved.count.into_owned();
+        self.readings = saved.readings.into_owned();
+    }
+
+    /// What is to be asked next. Minutes before `settle` do not change any more.
+    pub fn question(&self, settle: Minute, now: Minute) -> Option<Span> {
+        let readings = self.read_through.max(now.back(LONGEST_LAG_IN_MINUTES));
+        let lag = now.0 - self.through.0;
+        let bin = if lag <= LONGEST_LAG_IN_MINUTES {
+            1
+        } else if lag <= DAY {
+            5
+        } else {
+            60
+        };
+        let to = settle.back(self.metric.lag_minutes()).floor(bin);
+        let span = match self.metric.kind {
+            MetricKind::Maximum | MetricKind::Average => (readings, now, 1),
+            _ if bin > 1 && self.through.floor(bin) < self.begun => {
+                // The bin holds minutes from before the beginning: one by one up to its end.
+                (self.through, self.through.ceil(bin), 1)
+            }
+            _ if bin > 1 && to > self.through => (self.through.floor(bin), to, bin),
+            MetricKind::Distribution => (self.through.min(readings), now, 1),
+            MetricKind::Counter => (self.through, now, 1),
+        };
+        let (from, to, bin) = span;
+        (from < to).then_some(Span { from, to, bin })
+    }
+
+    /// The days that are to be compared with AWS's daily sums.
+    pub fn audit_question(&self, now: Minute) -> Option<Span> {
+        let today = self.through.floor(DAY);
+        // The first day of a series is not whole: its minutes are added up, while there are any.
+        let whole = self.audited.floor(DAY) == self.audited;
+        let due = self.metric.kind.counts()
+            && self.audited < today
+            && now.0 - today.0 >= AUDIT_DELAY_MINUTES
+            && now.0 - self.through.0 <= LONGEST_LAG_IN_MINUTES
+            && (whole || now.0 - self.audited.0 <= MINUTES_ARE_KEPT);
+        due.then_some(Span {
+            from: self.audited,
+            to: today,
+            bin: if whole { DAY } else { 1 },
+        })
+    }
+
+    /// Gives up what CloudWatch does not have any more. Returns the minutes that are lost.
+    pub fn give_up(&mut self, now: Minute) -> i64 {
+        if !self.metric.kind.counts() {
+            return 0;
+        }
+        let unaligned = self.audited.floor(DAY) != self.audited;
+        if unaligned && now.0 - self.audited.0 > MINUTES_ARE_KEPT {
+            self.sum.skip_audit();
+            self.count.skip_audit();
+            self.audited = self.through.floor(DAY).max(self.audited);
+        }
+        let within_its_first_hour = self.through.floor(60) < self.begun;
+        let kept = if within_its_first_hour {
+            MINUTES_ARE_KEPT
+        } else {
+            HOURS_ARE_KEPT
+        };
+        if now.0 - self.through.0 <= kept {
+            return 0;
+        }
+        let to = self.through.ceil(60).max(now.back(HOURS_ARE_KEPT).ceil(60));
+        let lost = to.0 - self.through.0;
+        self.sum.skip(to);
+        self.count.skip(to);
+        self.begun = to;
+        self.through = to;
+        self.audited = to;
+        lost
+    }
+
+    /// Takes over an answer that covers `span`. `points` are the datapoints of each statistic, in
+    /// CloudWatch's unit; minutes before `settle` do not change any more.
+    pub fn fold(
+        &mut self,
+        stats: &[Stat],
+        points: &[Vec<(Minute, f64)>],
+        span: Span,
+        settle: Minute,
+        now: Minute,
+    ) -> Folded {
+        let mut folded = Folded::default();
+        let lag = self.metric.lag_minutes();
+        let settle = settle.back(lag).min(span.to).max(self.through);
+        let read_to = now.back(SETTLE_MINUTES + lag).max(self.read_through);
+        let quantiles = stats
+            .iter()
+            .filter(|stat| matches!(stat, Stat::Quantile(..)));
+        let after_quantiles = quantiles.count();
+        let span = Span {
+            from: self.through.floor(span.bin),
+            ..span
+        };
+        let mut reads = false;
+        for (stat, points) in stats.iter().zip(points) {
+            reads |= !stat.adds_up();
+            match stat {
+                Stat::Sum | Stat::SampleCount => {
+                    let (amounts, absurd) = self.amounts(stat, points, span);
+                    folded.absurd += absurd;
+                    let tally = self.tally(stat);
+                    folded.corrections += tally.fold(&amounts, span, settle);
+                }
+                Stat::Maximum | Stat::Average => self.read(after_quantiles, points, read_to),
+                Stat::Quantile(place, _) => self.read(*place, points, read_to),
+            }
+        }
+        if reads || span.to >= now {
+            self.read_through = read_to;
+        }
+        self.through = settle;
+        folded
+    }
+
+    /// Takes over an answer to [`Self::audit_question`]. Says how many statistics were corrected.
+    pub fn audit(&mut self, stats: &[Stat], points: &[Vec<(Minute, f64)>], span: Span) -> Folded {
+        let mut folded = Folded::default();
+        for (stat, points) in stats.iter().zip(points) {
+            let (amounts, absurd) = self.amounts(stat, points, span);
+            folded.absurd += absurd;
+            let truth = amounts.iter().map(|(_, amount)| amount).sum();
+            // Each minute of fractions is rounded to millionths.
+            let tolerance = i128::from(span.to.0 - span.from.0);
+            folded.corrections += u64::from(self.tally(stat).audit(truth, tolerance));
+        }
+        self.audited = span.to;
+        folded
+    }
+
+    const fn tally(&mut self, stat: &Stat) -> &mut Tally {
+        match stat {
+            Stat::SampleCount => &mut self.count,
+            _ => &mut self.sum,
+        }
+    }
+
+    fn read(&mut self, place: usize, points: &[(Minute, f64)], to: Minute) {
+        if self.readings.len() <= place {
+            self.readings.resize(place + 1, None);
+        }
+        if let Some(mut reading) = Reading::greatest(points, self.read_through, to) {
+            reading.value /= 1e6 / self.metric.unit.micros();
+            self.readings[place] = Some(reading);
+        } else if !self.metric.kind.counts()
+            && self.metric.missing == Missing::Zero
+            && to > self.read_through
+        {
+            self.readings[place] = Some(Reading {
+                value: 0.0,
+                minute: to.back(1),
+            });
+        }
+    }
+
+    /// Millionths of the base unit for each datapoint, and how many of them cannot be.
+    fn amounts(
+        &self,
+        stat: &Stat,
+        points: &[(Minute, f64)],
+        span: Span,
+    ) -> (Vec<(Minute, i128)>, u64) {
+        // Far below the bounds of the books, far above what a minute of any metric can hold.
+        const MOST_A_MINUTE: f64 = 9e17;
+        let micros = match stat {
+            Stat::SampleCount => 1e6,
+            _ => self.metric.unit.micros(),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a bound")]
+        let most = MOST_A_MINUTE * span.bin as f64;
+        let mut amounts = Vec::with_capacity(points.len());
+        let mut absurd = 0;
+        // Others that ride in the same call may need older minutes.
+        for (minute, value) in points
+            .iter()
+            .filter(|(minute, _)| (span.from..span.to).contains(minute))
+        {
+            let amount = (value * micros).round();
+            if (0.0..=most).contains(&amount) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the range was just checked"
+                )]
+                amounts.push((*minute, amount as i128));
+            } else {
+                absurd += 1;
+            }
+        }
+        (amounts, absurd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::ServiceId;
+
+    const STATS: [Stat; 2] = [Stat::Sum, Stat::SampleCount];
+
+    fn series(name: &str) -> Series {
+        let shapes = ServiceId::Lambda.service().shapes;
+        let of_functions = shapes
+            .iter()
+            .find(|shape| shape.dimensions == ["FunctionName"]);
+        let metrics = of_functions.unwrap().metrics;
+        let metric = metrics.iter().find(|metric| metric.cloudwatch == name);
+        Series::new(metric.unwrap(), Minute(100))
+    }
+
+    fn minutes(from: i64, to: i64) -> Span {
+        Span {
+            from: Minute(from),
+            to: Minute(to),
+            bin: 1,
+        }
+    }
+
+    #[test]
+    fn quantiles_are_spelled_as_cloudwatch_spells_them() {
+        let spelled: Vec<_> = ["0.5", "0.9", "0.99", "0.999", "0.05", "0.9990"]
+            .map(percentile)
+            .to_vec();
+        assert_eq!(spelled, ["p50", "p90", "p99", "p99.9", "p5", "p99.9"]);
+    }
+
+    #[test]
+    fn the_maximum_of_a_distribution_is_a_sixth_statistic_on_request() {
+        let duration = series("Duration").metric;
+        let mut latency = Latency::default();
+        assert_eq!(statistics(duration, &latency).len(), 5);
+        latency.maxima = true;
+        assert_eq!(statistics(duration, &latency).last(), Some(&Stat::Maximum));
+        assert_eq!(statistics(duration, &latency).len(), 6);
+    }
+
+    #[test]
+    fn a_reading_of_five_minutes_is_taken_when_they_are_over() {
+        static FAMILY: crate::services::Family = crate::services::Family {
+            name: "aws_test",
+            kind: crate::services::FamilyKind::Gauge,
+            help: "",
+        };
+        static METRIC: Metric = Metric::maximum("Test", &FAMILY).every_minutes(5);
+        let mut series = Series::new(&METRIC, Minute(100));
+        let at = |minute| vec![(Minute(minute), f64::from(i32::try_from(minute).unwrap()))];
+        series.fold(
+            &[Stat::Maximum],
+            &[at(95)],
+            minutes(90, 101),
+            Minute(97),
+            Minute(101),
+        );
+        assert_eq!(series.readings[0], None, "CloudWatch may still change it");
+        let question = series.question(Minute(97), Minute(101)).unwrap();
+        assert!(question.from <= Minute(95));
+        series.fold(
+            &[Stat::Maximum],
+            &[at(95)],
+            minutes(90, 103),
+            Minute(99),
+            Minute(103),
+        );
+        assert_eq!(series.readings[0].unwrap().minute, Minute(95));
+    }
+
+    #[test]
+    fn minutes_before_the_settled_ones_are_never_counted_again() {
+        let mut series = series("Duration");
+        let points = [vec![(Minute(100), 1500.5)], vec![(Minute(100), 3.0)]];
+        // A batch that other series share may begin earlier.
+        for _ in 0..2 {
+            series.fold(&STATS, &points, minutes(100, 105), Minute(101), Minute(105));
+            assert_eq!(series.through, Minute(101));
+        }
+        series.sum.show();
+        series.count.show();
+        assert_eq!(
+            (series.sum.shown(), series.count.shown()),
+            (1_500_500, 3_000_000)
+        );
+    }
+
+    #[test]
+    fn what_no_metric_can_hold_is_dropped_and_counted() {
+        let mut series = series("Errors");
+        let points = vec![
+            (Minute(101), f64::NAN),
+            (Minute(102), -1.0),
+            (Minute(103), f64::INFINITY),
+            (Minute(104), 1e308),
+            (Minute(105), 2.0),
+        ];
+        let span = minutes(100, 110);
+        let folded = series.fold(&[Stat::Sum], &[points], span, Minute(100), Minute(110));
+        assert_eq!(folded.absurd, 4);
+        series.sum.show();
+        assert_eq!(series.sum.shown(), 2_000_000);
+    }
+
+    #[test]
+    fn a_maximum_misses_no_minute_between_two_polls() {
+        let mut series = series("ConcurrentExecutions");
+        let bits = |series: &Series| series.readings[0].unwrap().value.to_bits();
+        let points = vec![(Minute(100), 4.0), (Minute(103), 9.0), (Minute(106), 50.0)];
+        let span = minutes(95, 108);
+        series.fold(&[Stat::Maximum], &[points], span, Minute(100), Minute(108));
+        // 106 has not settled at 108.
+        assert_eq!(bits(&series), 9.0_f64.to_bits());
+        let points = vec![(Minute(106), 40.0), (Minute(107), 2.0)];
+        let span = minutes(105, 113);
+        series.fold(&[Stat::Maximum], &[points], span, Minute(100), Minute(113));
+        assert_eq!(bits(&series), 40.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_backlog_is_asked_for_in_bins_that_cloudwatch_still_has() {
+        let mut series = series("Invocations");
+        series.begun = Minute(0);
+        let mut question = |through: i64, now: i64| {
+            series.through = Minute(through);
+            series.question(Minute(now - 4), Minute(now)).unwrap()
+        };
+        let span = |from, to, bin| Span {
+            from: Minute(from),
+            to: Minute(to),
+            bin,
+        };
+        assert_eq!(question(1003, 1183), span(1003, 1183, 1));
+        assert_eq!(question(1003, 1184), span(1000, 1180, 5));
+        assert_eq!(question(1003, 1003 + DAY), span(1000, 2435, 5));
+        assert_eq!(question(1003, 1004 + DAY), span(960, 2400, 60));
+        assert_eq!(question(1003, 1003 + 64 * DAY), span(960, 93120, 60));
+    }
+
+    #[test]
+    fn a_bin_that_begins_before_the_books_is_asked_for_by_the_minute() {
+        let mut series = series("Invocations");
+        series.begun = Minute(1003);
+        series.through = Minute(1010);
+        let now = Minute(1010 + 2 * DAY);
+        let span = series.question(now.back(4), now).unwrap();
+        assert_eq!(span, minutes(1010, 1020));
+    }
+
+    #[test]
+    fn what_cloudwatch_does_not_keep_is_given_up_and_told() {
+        let mut series = series("Invocations");
+        assert_eq!(series.give_up(Minute(100 + 14 * DAY)), 0);
+        // Within its first hour single minutes are needed, and these are gone after 15 days.
+        assert_eq!(series.give_up(Minute(100 + 16 * DAY)), 20);
+        assert_eq!((series.through, series.audited), (Minute(120), Minute(120)));
+        assert_eq!(series.give_up(Minute(120 + 64 * DAY)), 0);
+        let lost = series.give_up(Minute(120 + 500 * DAY));
+        assert_eq!(lost, 46 * DAY);
+    }
+
+    #[test]
+    fn a_day_is_compared_when_cloudwatch_has_what_comes_late() {
+        let mut series = series("Invocations");
+        series.through = Minute(DAY + 170);
+        assert_eq!(series.audit_question(Minute(DAY + 179)), None);
+        // The day in which the series began is not whole.
+        assert_eq!(
+            series.audit_question(Minute(DAY + 180)),
+            Some(minutes(100, DAY))
+        );
+        series.through = Minute(16 * DAY + 170);
+        assert_eq!(series.audit_question(Minute(16 * DAY + 180)), None);
+        series.audited = Minute(DAY);
+        series.through = Minute(2 * DAY + 170);
+        let span = Span {
+            from: Minute(DAY),
+            to: Minute(2 * DAY),
+            bin: DAY,
+        };
+        assert_eq!(series.audit_question(Minute(2 * DAY + 180)), Some(span));
+    }
+
+    #[test]
+    fn a_comparison_corrects_what_was_missed_and_not_the_rounding_of_fractions() {
+        let mut series = series("Duration");
+        series.through = Minute(DAY);
+        let span = minutes(100, DAY);
+        let points = |milliseconds: f64, count: f64| {
+            [
+                vec![(Minute(100), milliseconds)],
+                vec![(Minute(100), count)],
+            ]
+        };
+        assert_eq!(series.audit(&STATS, &points(0.5, 1.0), span).corrections, 1);
+        series.sum.show();
+        series.count.show();
+        assert_eq!((series.sum.shown(), series.count.shown()), (0, 1_000_000));
+    }
+}

@@ -1,0 +1,540 @@
+//! One account and region: its loops, its books, its view. It fails alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::book::Minute;
+use super::checkpoint::{self, Books, Header, Store};
+use super::collect::Round;
+use super::config::{Config, Current};
+use super::discover::{self, Discovered};
+use super::problems::Problems;
+use super::snapshot::{Publisher, TargetKey};
+use super::telemetry::{Scope, Telemetry};
+use super::view;
+use super::watched::Watched;
+use crate::api::Reason;
+use crate::api::exporter_status::ServiceStatus;
+use crate::aws::{AssumedRole, AwsError, Clients, Connector, Identity};
+use crate::services::listing::LISTING_DELAY_MINUTES;
+use crate::services::{Found, Resource, ServiceId, SubjectKey};
+
+/// How soon the credentials are tried again, at first and at most.
+const IDENTITY_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// How soon a poll that failed as a whole is tried again.
+const POLL_RETRY: Duration = Duration::from_secs(30);
+/// How soon the next round follows while a backlog is caught up.
+const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether a start was scraped.
+const START_CHECK: Duration = Duration::from_secs(1);
+/// How long the books of a resource that is gone are kept, in minutes.
+const KEEP_BOOKS_MINUTES: i64 = 24 * 60;
+
+/// Seconds since the Unix epoch.
+pub fn now_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What a target is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Which one it is.
+    pub key: TargetKey,
+    /// What its role's trust policy asks for.
+    pub external_id: Option<String>,
+    /// Makes its clients.
+    pub connector: Connector,
+    /// Where its view goes.
+    pub publisher: Arc<Publisher>,
+    /// The exporter's own metrics.
+    pub telemetry: Telemetry,
+    /// The configuration in effect.
+    pub config: watch::Receiver<Current>,
+    /// Which target watches which account and region: no series is published twice.
+    pub claims: Arc<std::sync::Mutex<HashMap<(String, String), TargetKey>>>,
+    /// Where the books are kept, if anywhere.
+    pub store: Option<Arc<Store>>,
+}
+
+/// The state of a target; its loops run in [`run`].
+#[derive(Debug)]
+pub struct Target {
+    pub(super) parts: Parts,
+    pub(super) identity: Option<Identity>,
+    /// Sorted by their keys.
+    pub(super) watched: Vec<Watched>,
+    /// The resources of each service as they were last found.
+    pub(super) resources: BTreeMap<ServiceId, Vec<Resource>>,
+    /// Tags by ARN.
+    pub(super) tags: HashMap<String, super::membership::Tags>,
+    /// By service: when it was last found, polled, counted.
+    pub(super) services: BTreeMap<ServiceId, ServiceStatus>,
+    pub(super) last_discovery: Option<i64>,
+    /// When the last round that found all of a service began.
+    last_found: BTreeMap<ServiceId, Minute>,
+    pub(super) problems: Problems,
+    pub(super) catching_up_until: i64,
+}
+
+/// Watches an account and region until it is dropped.
+pub async fn run(parts: Parts) {
+    let key = parts.key.clone();
+    let mut target = Target {
+        parts,
+        identity: None,
+        watched: Vec::new(),
+        resources: BTreeMap::new(),
+        tags: HashMap::new(),
+        services: BTreeMap::new(),
+        last_discovery: None,
+        last_found: BTreeMap::new(),
+        problems: Problems::default(),
+        catching_up_until: 0,
+    };
+    target.restore();
+    target.publish().await;
+    let role = key.0.as_deref().map(|arn| AssumedRole {
+        arn,
+        external_id: target.parts.external_id.as_deref(),
+    });
+    let aws = target.parts.connector.connect(&key.1, role.as_ref()).await;
+    let identity = target.identify(&aws).await;
+    let (sender, found) = mpsc::channel(1);
+    // Dropped with this future, and its loop with it.
+    let mut discovery = JoinSet::new();
+    discovery.spawn(discover::discover(
+        aws.clone(),
+        identity,
+        target.parts.config.clone(),
+        sender,
+    ));
+    target.watch(&aws, found).await;
+}
+
+impl Target {
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.parts.config.borrow().config.clone()
+    }
+
+    pub(super) fn scope(&self, service: ServiceId) -> Scope {
+        Scope {
+            aws_service: service.name(),
+            account_id: self
+                .identity
+                .as_ref()
+                .map(|i| i.account_id.clone())
+                .unwrap_or_default(),
+            region: self.parts.key.1.clone(),
+        }
+    }
+
+    /// Learns the account's number, without which no series can be named.
+    async fn identify(&mut self, aws: &Clients) -> Identity {
+        let mut pause = IDENTITY_RETRY.0;
+        let mut config = self.parts.config.clone();
+        loop {
+            let suspended = self.config().spec.suspend;
+            if !suspended {
+                let error = match aws.identity().await {
+                    Ok(identity) => match self.claim(&identity) {
+                        Ok(()) => {
+                            self.problems.replace("identity", Vec::new(), now_seconds());
+                            self.settle_identity(&identity);
+                            self.publish().await;
+                            return identity;
+                        }
+                        Err(error) => error,
+                    },
+                    Err(error) => error,
+                };
+                tracing::warn!(region = self.parts.key.1, role = self.parts.key.0, %error, "no account yet");
+                self.problems
+                    .replace("identity", vec![error], now_seconds());
+                self.publish().await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(IDENTITY_RETRY.1),
+                // It may have been suspended until now.
+                _ = config.changed() => pause = IDENTITY_RETRY.0,
+            }
+        }
+    }
+
+    fn claim(&self, identity: &Identity) -> Result<(), AwsError> {
+        let mut claims = self
+            .parts
+            .claims
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pair = (identity.account_id.clone(), self.parts.key.1.clone());
+        let owner = claims.entry(pair).or_insert_with(|| self.parts.key.clone());
+        if *owner == self.parts.key {
+            return Ok(());
+        }
+        Err(AwsError::new(
+            Reason::InvalidSpec,
+            "sts:GetCallerIdentity",
+            format!(
+                "account {} is in spec.accounts twice, under two identities: it is watched once. Remove one of them.",
+                identity.account_id
+            ),
+        ))
+    }
+
+    async fn watch(&mut self, aws: &Clients, mut found: mpsc::Receiver<Discovered>) {
+        let mut config = self.parts.config.clone();
+        let mut next_poll = None;
+        let mut start_check = tokio::time::interval(START_CHECK);
+        start_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let poll_at = next_poll.unwrap_or_else(|| Instant::now() + Duration::from_hours(24));
+            tokio::select! {
+                discovered = found.recv() => {
+                    let Some(discovered) = discovered else { return };
+                    self.take(discovered);
+                    self.publish().await;
+                    // The first poll tells at once whether CloudWatch can be read.
+                    next_poll.get_or_insert_with(Instant::now);
+                }
+                () = tokio::time::sleep_until(poll_at), if next_poll.is_some() => {
+                    let interval = Duration::from(self.config().spec.collection.interval());
+                    let suspended = self.config().spec.suspend;
+                    let round = if suspended { Round::Done } else { self.poll(aws).await };
+                    let pause = match round {
+                        Round::Done => interval,
+                        Round::Failed => interval.min(POLL_RETRY),
+                        Round::More => BACKLOG_PAUSE,
+                    };
+                    self.publish().await;
+                    // The cadence does not drift by the time that a poll takes.
+                    next_poll = Some((poll_at + pause).max(Instant::now() + Duration::from_secs(1)));
+                }
+                changed = config.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let interval = Duration::from(config.borrow_and_update().config.spec.collection.interval());
+                    next_poll = next_poll.map(|at| at.min(Instant::now() + interval));
+                    self.publish().await;
+                }
+                _ = start_check.tick() => {
+                    if self.start_was_seen() {
+                        self.publish().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes over what discovery found. What it could not find out stays as it was.
+    fn take(&mut self, round: Discovered) {
+        let now = now_seconds();
+        let mut all_found = round.problems.is_empty();
+        let members_known = round.problems.is_empty();
+        self.problems.replace("membership", round.problems, now);
+        let wanted: Vec<_> = round.services.iter().map(|(id, _)| *id).collect();
+        self.resources.retain(|id, _| wanted.contains(id));
+        for id in self
+            .services
+            .keys()
+            .copied()
+            .filter(|id| !wanted.contains(id))
+            .collect::<Vec<_>>()
+        {
+            self.parts.telemetry.forget(&self.scope(id));
+            self.services.remove(&id);
+            self.problems.replace(id.name(), Vec::new(), now);
+        }
+        for (id, found) in round.services {
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    all_found = false;
+                    self.problems.replace(id.name(), vec![error], now);
+                    continue;
+                }
+            };
+            for resource in &found.resources {
+                if let Some(arn) = &resource.arn
+                    && let Some(tags) = round.membership.tags(arn)
+                {
+                    self.tags.insert(arn.clone(), tags.clone());
+                }
+            }
+            let count = found.resources.iter().filter(|r| r.arn.is_some()).count() as u64;
+            let complete = members_known && found.complete();
+            self.merge(id, &found, round.began, complete);
+            let problems = found.problems.into_iter().chain(found.lesser).collect();
+            self.problems.replace(id.name(), problems, now);
+            self.resources.insert(id, found.resources);
+            // What an incomplete round missed will be counted from the last complete one on.
+            let since = self.last_found.entry(id).or_insert(round.began);
+            if complete {
+                *since = round.began;
+            }
+            self.services.entry(id).or_default().resources = count;
+            self.parts.telemetry.discovered(&self.scope(id), now, count);
+        }
+        if all_found {
+            self.last_discovery = Some(now);
+        }
+        let alive: std::collections::HashSet<&str> = self
+            .resources
+            .values()
+            .flatten()
+            .filter_map(|resource| resource.arn.as_deref())
+            .collect();
+        self.tags.retain(|arn, _| alive.contains(arn.as_str()));
+        // A service that the stack does not watch any more is gone at once.
+        let now = Minute::of(SystemTime::now());
+        self.watched.retain(|watched| {
+            let of_wanted = wanted.iter().any(|id| {
+                id.service()
+                    .shapes
+                    .iter()
+                    .any(|s| s.name == watched.subject.shape.name)
+            });
+            of_wanted
+                && watched
+                    .missing
+                    .is_none_or(|(_, since)| now.0 - since.0 < KEEP_BOOKS_MINUTES)
+        });
+        self.watched.sort_by_cached_key(Watched::key);
+    }
+
+    fn merge(&mut self, id: ServiceId, found: &Found, began: Minute, complete: bool) {
+        let mut places: HashMap<SubjectKey, usize> = self
+            .watched
+            .iter()
+            .enumerate()
+            .map(|(place, watched)| (watched.key(), place))
+            .collect();
+        // What was not there when it was last looked for is counted from then on.
+        let last = self.last_found.get(&id).copied();
+        let listed = last.map_or(began, |last| last.back(LISTING_DELAY_MINUTES));
+        let known = complete && found.lesser.is_empty();
+        for subject in found
+            .resources
+            .iter()
+            .flat_map(|resource| &resource.subjects)
+        {
+            if let Some(place) = places.remove(&subject.key()) {
+                self.watched[place].update(subject.clone(), listed, known);
+            } else {
+                let from = if subject.shape.listed {
+                    listed
+                } else {
+                    last.unwrap_or(began)
+                };
+                self.watched.push(Watched::new(subject.clone(), from));
+            }
+        }
+        if complete {
+            for (key, place) in places {
+                let of_service = id.service().shapes.iter().any(|shape| shape.name == key.0);
+                if of_service && !found.unknown.contains(&key.0) {
+                    let missing = &mut self.watched[place].missing;
+                    *missing =
+                        Some(missing.map_or((1, began), |(rounds, since)| (rounds + 1, since)));
+                }
+            }
+        }
+    }
+
+    /// Whether a backlog was added so lately that rules must not judge.
+    pub(super) fn catching_up(&self) -> bool {
+        now_seconds() < self.catching_up_until
+    }
+
+    fn start_was_seen(&mut self) -> bool {
+        let (scraped, now, patience) = (
+            self.parts.publisher.scraped(),
+            now_unsigned(),
+            self.patience(),
+        );
+        let mut seen = false;
+        for watched in self.watched.iter_mut().filter(|watched| watched.held()) {
+            watched.show(scraped, now, patience);
+            seen |= !watched.held();
+        }
+        seen
+    }
+
+    /// Two scrape intervals.
+    fn patience(&self) -> u64 {
+        2 * u64::from(self.config().spec.monitoring.scrape_interval().as_secs())
+    }
+
+    /// Saves the books, and then hands in the view of now. What cannot be saved is not shown: a
+    /// restart would not know of it.
+    async fn publish(&mut self) {
+        let (scraped, now, patience) = (
+            self.parts.publisher.scraped(),
+            now_unsigned(),
+            self.patience(),
+        );
+        for watched in &mut self.watched {
+            watched.show(scraped, now, patience);
+        }
+        self.note_counted();
+        let publisher = self.parts.publisher.clone();
+        if !self.save().await {
+            publisher.note_status(&self.parts.key, view::status(self));
+            return;
+        }
+        let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
+        let snapshot = publisher.publish(&self.parts.key, Some(view::view(self)), most);
+        for watched in &mut self.watched {
+            watched.announced(snapshot, now);
+        }
+    }
+
+    /// Takes over the books of the process before this one.
+    fn restore(&mut self) {
+        let Some(store) = &self.parts.store else {
+            return;
+        };
+        let Some((header, books)) = store.load(&self.parts.key) else {
+            return;
+        };
+        tracing::info!(
+            account_id = header.account_id,
+            region = self.parts.key.1,
+            subjects = books.subjects.len(),
+            "going on with the books that were kept"
+        );
+        self.identity = Some(Identity {
+            account_id: header.account_id,
+            partition: header.partition,
+        });
+        self.catching_up_until = books.catching_up_until;
+        for (name, at) in books.last_found {
+            if let Some(id) = ServiceId::from_name(&name) {
+                self.last_found.insert(id, at);
+            }
+        }
+        for (name, at) in books.last_poll {
+            if let Some(id) = ServiceId::from_name(&name) {
+                self.services.entry(id).or_default().last_poll = Some(at);
+            }
+        }
+        let restored = books.subjects.into_iter().filter_map(Watched::restore);
+        self.watched = restored.collect();
+        self.watched.sort_by_cached_key(Watched::key);
+    }
+
+    /// Takes over whose credentials these are. Books of another account are of no use.
+    fn settle_identity(&mut self, identity: &Identity) {
+        let kept = self.identity.replace(identity.clone());
+        if kept.is_none_or(|kept| kept == *identity) {
+            return;
+        }
+        tracing::warn!(
+            account_id = identity.account_id,
+            region = self.parts.key.1,
+            "the credentials are another account's now: its counters begin at 0"
+        );
+        self.watched.clear();
+        self.services.clear();
+        self.last_found.clear();
+        if let Some(store) = &self.parts.store {
+            store.forget(&self.parts.key);
+            store.load(&self.parts.key);
+        }
+    }
+
+    /// Writes the books to the disk. False if that failed.
+    async fn save(&mut self) -> bool {
+        let (Some(store), Some(identity)) = (&self.parts.store, &self.identity) else {
+            return true;
+        };
+        let header = Header {
+            stack: store.stack().to_owned(),
+            key: self.parts.key.clone(),
+            account_id: identity.account_id.clone(),
+            partition: identity.partition.clone(),
+        };
+        let last_poll = |(id, status): (&ServiceId, &ServiceStatus)| {
+            Some((id.name().to_owned(), status.last_poll?))
+        };
+        let books = Books {
+            last_found: self
+                .last_found
+                .iter()
+                .map(|(id, at)| (id.name().to_owned(), *at))
+                .collect(),
+            last_poll: self.services.iter().filter_map(last_poll).collect(),
+            catching_up_until: self.catching_up_until,
+            subjects: self.watched.iter().map(Watched::saved).collect(),
+        };
+        let (bytes, store) = (checkpoint::encode(&header, &books), store.clone());
+        let saved = tokio::task::spawn_blocking(move || store.save(&header, &bytes)).await;
+        let error = match saved {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        self.parts.telemetry.saved(now_seconds(), error.is_some());
+        let problem = |error: String| {
+            tracing::error!(
+                region = self.parts.key.1,
+                error,
+                "the books cannot be written"
+            );
+            AwsError::new(
+                Reason::StateNotSaved,
+                "checkpoint",
+                format!(
+                    "the books cannot be written ({error}), so the last data that could be are served. \
+                     Make room in the folder of --state-dir (spec.exporter.storage)."
+                ),
+            )
+        };
+        let problems: Vec<_> = error.map(problem).into_iter().collect();
+        let failed = !problems.is_empty();
+        self.problems.replace("books", problems, now_seconds());
+        !failed
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
+        self.parts.publisher.publish(&self.parts.key, None, most);
+        for id in self.services.keys() {
+            self.parts.telemetry.forget(&self.scope(*id));
+        }
+        let mut claims = self
+            .parts
+            .claims
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        claims.retain(|_, owner| *owner != self.parts.key);
+    }
+}
+
+fn now_unsigned() -> u64 {
+    now_seconds().unsigned_abs()
+}
+
+/// The service that a subject's shape belongs to.
+pub fn service_of(watched: &Watched) -> ServiceId {
+    let of = |id: &ServiceId| {
+        id.service()
+            .shapes
+            .iter()
+            .any(|shape| shape.name == watched.subject.shape.name)
+    };
+    ServiceId::ALL
+        .into_iter()
+        .find(of)
+        .expect("every shape is in a service's table")
+}

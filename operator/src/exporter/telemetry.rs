@@ -1,0 +1,333 @@
+//! What the exporter says about itself: `nightjar_exporter_*`, counted as things happen and
+//! encoded at each scrape, so that it lives on when polling hangs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::api::Reason;
+
+/// A handle on all of the exporter's own metrics; clones share them.
+#[derive(Clone, Debug)]
+pub struct Telemetry(Arc<Metrics>);
+
+#[derive(Debug)]
+struct Metrics {
+    registry: Registry,
+    aws_requests: Family<Action, Counter>,
+    aws_request_failures: Family<Failure, Counter>,
+    requested: Counter,
+    late_corrections: Family<Scope, Counter>,
+    absurd_datapoints: Family<Scope, Counter>,
+    lost: Family<Scope, Counter>,
+    checkpoint: Gauge,
+    checkpoint_failures: Counter,
+    checkpoints_set_aside: Family<Cause, Counter>,
+    last_poll: Family<Scope, Gauge>,
+    last_discovery: Family<Scope, Gauge>,
+    resources: Family<Scope, Gauge>,
+    poll_interval: Gauge,
+    forecast: Gauge<f64, AtomicU64>,
+    series: Gauge,
+    series_dropped: Gauge,
+    config_reload_failed: Gauge,
+    web_config_reload_failed: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Action {
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Failure {
+    action: &'static str,
+    reason: &'static str,
+}
+
+/// One service in one account and region.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Scope {
+    /// `lambda`, `dynamodb` ... A plain `service` would clash with the label that Prometheus puts on
+    /// every target in Kubernetes.
+    pub aws_service: &'static str,
+    /// The account's number.
+    pub account_id: String,
+    /// The region.
+    pub region: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Cause {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+impl Telemetry {
+    /// Registers everything, for the stack of that name.
+    pub fn new(stack: &str) -> Self {
+        let labels = [("stack".into(), stack.to_owned().into())];
+        let mut registry = Registry::with_labels(labels.into_iter());
+        let own = registry.sub_registry_with_prefix("nightjar_exporter");
+        macro_rules! metric {
+            ($name:literal, $help:literal) => {{
+                let metric = Default::default();
+                own.register($name, $help, Clone::clone(&metric));
+                metric
+            }};
+        }
+        let metrics = Metrics {
+            aws_requests: metric!(
+                "aws_requests",
+                "Requests to AWS, by IAM action; retries of the SDK are not counted apart"
+            ),
+            aws_request_failures: metric!(
+                "aws_request_failures",
+                "Requests to AWS that failed, by IAM action and reason"
+            ),
+            requested: metric!(
+                "metrics_requested",
+                "Metrics requested from GetMetricData as CloudWatch bills them: 0.01 US dollars for 1000"
+            ),
+            late_corrections: metric!(
+                "late_corrections",
+                "Minutes whose value changed after it had been counted"
+            ),
+            absurd_datapoints: metric!(
+                "absurd_datapoints",
+                "Datapoints that no metric can have (negative, not a number, beyond all bounds); they are not counted"
+            ),
+            lost: metric!(
+                "lost_seconds",
+                "Time that counters lack for ever, because CloudWatch did not keep its data until they were asked for"
+            ),
+            checkpoint: metric!(
+                "checkpoint_timestamp_seconds",
+                "When books were last written to the state directory"
+            ),
+            checkpoint_failures: metric!(
+                "checkpoint_failures",
+                "Times that books could not be written; what could not be written is not published"
+            ),
+            checkpoints_set_aside: metric!(
+                "checkpoints_set_aside",
+                "Books that could not be used at the start, by cause (corrupt, other_version, foreign): their counters began at 0"
+            ),
+            last_poll: metric!(
+                "last_poll_success_timestamp_seconds",
+                "When CloudWatch last answered all questions"
+            ),
+            last_discovery: metric!(
+                "last_discovery_success_timestamp_seconds",
+                "When the resources were last looked up with success"
+            ),
+            resources: metric!("resources", "Resources that belong to the stack"),
+            poll_interval: metric!("poll_interval_seconds", "How often CloudWatch is asked now"),
+            forecast: metric!(
+                "spend_forecast_dollars_per_month",
+                "What CloudWatch charges in US dollars for 30 days at the present plan"
+            ),
+            series: metric!("series", "AWS series that are published"),
+            series_dropped: metric!(
+                "series_dropped",
+                "AWS series that are left out because of spec.collection.maxSeries"
+            ),
+            config_reload_failed: metric!(
+                "config_reload_failed",
+                "1 while the configuration file cannot be used and the one before it runs on"
+            ),
+            web_config_reload_failed: metric!(
+                "web_config_reload_failed",
+                "1 while the web configuration file cannot be used and what it said before stays in effect"
+            ),
+            registry: Registry::default(),
+        };
+        let build: Family<Build, Gauge> = Family::default();
+        build
+            .get_or_create(&Build {
+                version: env!("CARGO_PKG_VERSION"),
+            })
+            .set(1);
+        own.register("build_info", "Always 1; the label tells the version", build);
+        registry.register_collector(Box::new(Process));
+        Self(Arc::new(Metrics {
+            registry,
+            ..metrics
+        }))
+    }
+
+    /// A request to AWS ended.
+    pub fn aws_request(&self, action: &'static str, failure: Option<Reason>) {
+        self.0.aws_requests.get_or_create(&Action { action }).inc();
+        if let Some(reason) = failure {
+            let failure = Failure {
+                action,
+                reason: reason.as_str(),
+            };
+            self.0.aws_request_failures.get_or_create(&failure).inc();
+        }
+    }
+
+    /// Requests of an IAM action since the process started.
+    pub fn aws_requests(&self, action: &'static str) -> u64 {
+        self.0.aws_requests.get_or_create(&Action { action }).get()
+    }
+
+    /// A call was billed.
+    pub fn billed(&self, metrics: u64) {
+        self.0.requested.inc_by(metrics);
+    }
+
+    /// Metrics billed since the process started.
+    pub fn metrics_requested(&self) -> u64 {
+        self.0.requested.get()
+    }
+
+    /// An answer was folded.
+    pub fn folded(&self, scope: &Scope, corrections: u64, absurd: u64) {
+        self.0
+            .late_corrections
+            .get_or_create(scope)
+            .inc_by(corrections);
+        self.0.absurd_datapoints.get_or_create(scope).inc_by(absurd);
+    }
+
+    /// Seconds are missing in the counters for ever.
+    pub fn lost(&self, scope: &Scope, seconds: i64) {
+        self.0
+            .lost
+            .get_or_create(scope)
+            .inc_by(seconds.unsigned_abs());
+    }
+
+    /// Books were written, or could not be.
+    pub fn saved(&self, at: i64, failed: bool) {
+        if failed {
+            self.0.checkpoint_failures.inc();
+        } else {
+            self.0.checkpoint.set(at);
+        }
+    }
+
+    /// Books could not be used.
+    pub fn set_aside(&self, cause: &'static str) {
+        self.0
+            .checkpoints_set_aside
+            .get_or_create(&Cause { cause })
+            .inc();
+    }
+
+    /// Resources were looked up.
+    pub fn discovered(&self, scope: &Scope, at: i64, resources: u64) {
+        self.0.last_discovery.get_or_create(scope).set(at);
+        self.0
+            .resources
+            .get_or_create(scope)
+            .set(i64::try_from(resources).unwrap_or(i64::MAX));
+    }
+
+    /// CloudWatch answered everything.
+    pub fn polled(&self, scope: &Scope, at: i64) {
+        self.0.last_poll.get_or_create(scope).set(at);
+    }
+
+    /// A service, account and region is not watched any more.
+    pub fn forget(&self, scope: &Scope) {
+        let metrics = &*self.0;
+        for family in [
+            &metrics.last_poll,
+            &metrics.last_discovery,
+            &metrics.resources,
+        ] {
+            family.remove(scope);
+        }
+    }
+
+    /// The plan in effect.
+    pub fn planned(&self, interval_seconds: u32, forecast: f64) {
+        self.0.poll_interval.set(interval_seconds.into());
+        self.0.forecast.set(forecast);
+    }
+
+    /// A snapshot was published.
+    pub fn published(&self, series: u64, dropped: u64) {
+        self.0.series.set(i64::try_from(series).unwrap_or(i64::MAX));
+        self.0
+            .series_dropped
+            .set(i64::try_from(dropped).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the newest configuration file could not be used.
+    pub fn config_reload_failed(&self, failed: bool) {
+        self.0.config_reload_failed.set(failed.into());
+    }
+
+    /// Whether the newest web configuration file could not be used.
+    pub fn web_config_reload_failed(&self, failed: bool) {
+        self.0.web_config_reload_failed.set(failed.into());
+    }
+
+    /// The OpenMetrics text of now, with the closing `# EOF`.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
+
+/// The standard metrics of a process, as client libraries of Prometheus name them.
+#[derive(Debug)]
+struct Process;
+
+impl prometheus_client::collector::Collector for Process {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeMetric;
+        use prometheus_client::metrics::MetricType;
+        use prometheus_client::metrics::counter::ConstCounter;
+        use prometheus_client::metrics::gauge::ConstGauge;
+
+        let now = metrics_process::collector::collect();
+        if let Some(seconds) = now.cpu_seconds_total {
+            let metric = ConstCounter::new(seconds);
+            metric.encode(encoder.encode_descriptor(
+                "process_cpu_seconds",
+                "CPU time of the process",
+                None,
+                MetricType::Counter,
+            )?)?;
+        }
+        let gauges = [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory of the process",
+                now.resident_memory_bytes,
+            ),
+            ("process_open_fds", "Open file descriptors", now.open_fds),
+            (
+                "process_start_time_seconds",
+                "When the process started",
+                now.start_time_seconds,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+                metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! From the books to the rows that are published.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::book::{Minute, Reading};
+use super::encode::{render_labels, tag_label};
+use super::plan;
+use super::series::{SETTLE_MINUTES, Series, statistics};
+use super::snapshot::{Row, RowValue, SubjectView, View};
+use super::target::Target;
+use crate::api::exporter_status::{ServiceStatus, TargetStatus};
+use crate::services::{Fact, Family, FamilyKind, MetricKind, Resource, ServiceId};
+
+/// Up to when the counters are final.
+pub static COUNTED_THROUGH: Family = Family {
+    name: "nightjar_exporter_counted_through_timestamp_seconds",
+    kind: FamilyKind::Gauge,
+    help: "All minutes that end by this time are final in the counters.",
+};
+
+/// Whether rules may judge.
+pub static CATCHING_UP: Family = Family {
+    name: "nightjar_exporter_catching_up",
+    kind: FamilyKind::Gauge,
+    help: "1 while the counters rise by a backlog of minutes, until it has left a rate window; rules do not judge then.",
+};
+
+/// What the target has to show now.
+pub fn view(target: &Target) -> View {
+    let config = target.config();
+    let now = Minute::of(SystemTime::now());
+    let interval = config.spec.collection.interval().as_secs();
+    let latency = &config.spec.latency;
+    let billed: usize = target
+        .watched
+        .iter()
+        .filter(|watched| !watched.retired(now))
+        .flat_map(|watched| &watched.series)
+        .map(|series| statistics(series.metric, latency).len().div_ceil(5))
+        .sum();
+    let mut view = View {
+        status: status(target),
+        forecast: if config.spec.suspend {
+            0.0
+        } else {
+            plan::dollars_per_month(billed as u64, interval)
+        },
+        ..View::default()
+    };
+    let Some(identity) = &target.identity else {
+        return view;
+    };
+    let common = [
+        ("stack", config.name.as_str()),
+        ("account_id", identity.account_id.as_str()),
+        ("region", target.parts.key.1.as_str()),
+    ];
+    let oldest = now.back(i64::from(interval.div_ceil(60)) + SETTLE_MINUTES + 2);
+    let quantiles: Vec<Arc<str>> = latency
+        .quantiles
+        .iter()
+        .map(|q| q.as_str().into())
+        .collect();
+    for watched in target
+        .watched
+        .iter()
+        .filter(|watched| !watched.retired(now))
+    {
+        let labels = watched
+            .subject
+            .labels
+            .iter()
+            .map(|(name, value)| (*name, &**value));
+        view.subjects.push(SubjectView {
+            labels: render_labels(common.into_iter().chain(labels)).into(),
+            rows: watched
+                .series
+                .iter()
+                .flat_map(|series| rows(series, &quantiles, oldest))
+                .collect(),
+        });
+    }
+    view.freshness = freshness(target, &common);
+    for resource in target.resources.values().flatten() {
+        for fact in &resource.facts {
+            view.subjects.push(SubjectView {
+                labels: fact_labels(target, &common, resource, fact, &config.spec.tags).into(),
+                rows: vec![Row {
+                    family: fact.family,
+                    labels: &[],
+                    value: RowValue::Gauge(fact.value),
+                }],
+            });
+        }
+    }
+    view
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds of our time are exact in a float"
+)]
+fn freshness(target: &Target, common: &[(&str, &str)]) -> Vec<SubjectView> {
+    let rows = |through: i64| {
+        let catching_up = f64::from(u8::from(target.catching_up()));
+        [
+            (&COUNTED_THROUGH, through as f64),
+            (&CATCHING_UP, catching_up),
+        ]
+        .map(|(family, value)| Row {
+            family,
+            labels: &[],
+            value: RowValue::Gauge(value),
+        })
+    };
+    let counted = |(id, status): (&ServiceId, &ServiceStatus)| {
+        let labels = common.iter().copied().chain([("aws_service", id.name())]);
+        Some(SubjectView {
+            labels: render_labels(labels).into(),
+            rows: rows(status.counted_through?).into(),
+        })
+    };
+    target.services.iter().filter_map(counted).collect()
+}
+
+/// A series' own row, and the maximum of a distribution.
+pub(super) fn rows(
+    series: &Series,
+    quantiles: &[Arc<str>],
+    oldest: Minute,
+) -> impl Iterator<Item = Row> {
+    // A datapoint of five minutes is taken when they have settled, and the next one is five minutes away.
+    let oldest = oldest.back(2 * series.metric.lag_minutes());
+    let fresh = |reading: &Option<Reading>| reading.filter(|reading| reading.minute >= oldest);
+    let metric = series.metric;
+    let row = |family, value| Row {
+        family,
+        labels: metric.labels,
+        value,
+    };
+    let gauge = |place: usize| {
+        let reading = series.readings.get(place).and_then(fresh)?;
+        Some(RowValue::Gauge(reading.value))
+    };
+    let (value, maximum) = match metric.kind {
+        MetricKind::Counter => (Some(RowValue::Counter(series.sum.shown())), None),
+        MetricKind::Distribution => {
+            let summary = summary(series, quantiles, fresh);
+            (Some(summary), gauge(quantiles.len()))
+        }
+        MetricKind::Maximum | MetricKind::Average => (gauge(0), None),
+    };
+    let maximum = maximum.and_then(|value| Some(row(metric.maximum?, value)));
+    value
+        .map(|value| row(metric.family, value))
+        .into_iter()
+        .chain(maximum)
+}
+
+fn summary(
+    series: &Series,
+    quantiles: &[Arc<str>],
+    fresh: impl Fn(&Option<Reading>) -> Option<Reading>,
+) -> RowValue {
+    RowValue::Summary {
+        sum: series.sum.shown(),
+        count: series.count.shown(),
+        quantiles: quantiles
+            .iter()
+            .zip(&series.readings)
+            .filter_map(|(quantile, reading)| Some((quantile.clone(), fresh(reading)?.value)))
+            .collect(),
+    }
+}
+
+fn fact_labels(
+    target: &Target,
+    common: &[(&str, &str)],
+    resource: &Resource,
+    fact: &Fact,
+    tags: &[String],
+) -> String {
+    let labels = fact.labels.iter().map(|(name, value)| (*name, &**value));
+    let mut text = render_labels(common.iter().copied().chain(labels));
+    if fact.info
+        && let Some(arn) = &resource.arn
+        && let Some(values) = target.tags.get(arn)
+    {
+        let mut taken: Vec<String> = Vec::new();
+        for key in tags {
+            let label = tag_label(key);
+            // Two keys may become one label: the first in the stack's list has it.
+            if taken.contains(&label) {
+                continue;
+            }
+            if let Some(value) = values.get(key) {
+                text.push(',');
+                text.push_str(&render_labels([(label.as_str(), value.as_str())]));
+                taken.push(label);
+            }
+        }
+    }
+    text
+}
+
+/// What the target reports of itself.
+pub fn status(target: &Target) -> TargetStatus {
+    TargetStatus {
+        account_id: target
+            .identity
+            .as_ref()
+            .map(|identity| identity.account_id.clone()),
+        role_arn: target.parts.key.0.clone(),
+        region: target.parts.key.1.clone(),
+        last_discovery: target.last_discovery,
+        services: target
+            .services
+            .iter()
+            .map(|(id, status)| (id.name().to_owned(), status.clone()))
+            .collect(),
+        problems: target.problems.list(),
+    }
+}

@@ -1,0 +1,376 @@
+//! What is kept of each watched subject: its books, and whether the world has seen it start.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::book::Minute;
+use super::series::{SETTLE_MINUTES, SavedSeries, Series};
+use crate::services::{Metric, ServiceId, Subject, SubjectKey};
+
+/// How the world gets to see a counter start.
+///
+/// Prometheus sees no increase in the first sample of a series. So a series is shown as it was
+/// when it was announced until a scrape has taken it, and only then with what was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Not in any snapshot yet.
+    Unannounced,
+    /// In all snapshots from this one on.
+    Announced { snapshot: u64, at: u64 },
+    /// Seen.
+    Open,
+}
+
+/// A subject with its books.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What is asked for.
+    pub subject: Subject,
+    /// Discoveries in a row that did not find it, and when the first of them was.
+    pub missing: Option<(u32, Minute)>,
+    /// One for each row of the shape's table that can exist and is wanted.
+    pub series: Vec<Series>,
+    /// What is shown until the start was seen ends here.
+    from: Minute,
+    start: Start,
+    /// Up to when rows that left had counted: should they come back, they go on from there.
+    row_left: Minute,
+}
+
+/// A subject with its books, as it is saved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedSubject<'a> {
+    /// The name of its shape.
+    pub shape: Cow<'a, str>,
+    /// The values of its dimensions.
+    pub values: Vec<Cow<'a, str>>,
+    /// Its labels.
+    pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// As in [`Subject`].
+    pub longest_work_minutes: u32,
+    from: Minute,
+    open: bool,
+    missing: Option<(u32, Minute)>,
+    series: Vec<SavedSeries<'a>>,
+}
+
+impl Watched {
+    /// A new subject, counted from a minute on.
+    pub fn new(subject: Subject, from: Minute) -> Self {
+        let rows = subject.metrics();
+        let series = rows.map(|metric| Series::new(metric, from)).collect();
+        Self {
+            subject,
+            missing: None,
+            series,
+            from,
+            start: Start::Unannounced,
+            row_left: Minute::default(),
+        }
+    }
+
+    /// Takes over what discovery says of the subject now. A row that is new is counted from a
+    /// minute on, and waits like a new subject until the world has seen it start. One that cannot
+    /// exist any more leaves, but only when discovery found out all that there is to find.
+    pub fn update(&mut self, subject: Subject, from: Minute, complete: bool) {
+        let before = self.through();
+        let from = from.max(self.row_left);
+        let mut old = std::mem::take(&mut self.series);
+        let mut added = false;
+        for metric in subject.metrics() {
+            let kept = old
+                .iter()
+                .position(|series| std::ptr::eq(series.metric, metric));
+            added |= kept.is_none() && metric.kind.counts();
+            self.series.push(
+                kept.map_or_else(|| Series::new(metric, from), |place| old.swap_remove(place)),
+            );
+        }
+        if complete {
+            let left = old.iter().map(|series| series.through).max();
+            self.row_left = self.row_left.max(left.unwrap_or_default());
+        } else {
+            self.series.append(&mut old);
+        }
+        if added {
+            self.from = before.unwrap_or(from);
+            self.start = Start::Unannounced;
+        }
+        self.subject = subject;
+        self.missing = None;
+    }
+
+    /// The identity of the subject.
+    pub fn key(&self) -> SubjectKey {
+        self.subject.key()
+    }
+
+    /// The minute before which everything is settled at a time.
+    pub fn settle_at(&self, now: Minute) -> Minute {
+        now.back(SETTLE_MINUTES + i64::from(self.subject.longest_work_minutes))
+    }
+
+    /// Whether it is gone: two rounds of discovery did not find it, and all of it has settled. Its
+    /// books are kept for a while, but it is neither asked for nor published.
+    pub fn retired(&self, now: Minute) -> bool {
+        self.missing
+            .is_some_and(|(rounds, since)| rounds >= 2 && self.settle_at(now) >= since)
+    }
+
+    /// Every minute before this one is final in all counters of the subject, as the world sees them.
+    pub fn through(&self) -> Option<Minute> {
+        let held_at = self.held().then_some(self.from);
+        self.series
+            .iter()
+            .filter(|series| series.metric.kind.counts())
+            .map(|s| held_at.unwrap_or(s.through))
+            .min()
+    }
+
+    /// Whether what was counted is still kept from the world.
+    pub fn held(&self) -> bool {
+        self.start != Start::Open
+    }
+
+    /// Books as they were saved; none if the tables do not know the subject any more.
+    pub fn restore(saved: SavedSubject<'_>) -> Option<Self> {
+        let shape = ServiceId::ALL
+            .iter()
+            .flat_map(|id| id.service().shapes)
+            .find(|shape| shape.name == saved.shape)?;
+        let label = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+            let name = shape.labels.iter().find(|known| *known == name)?;
+            Some((*name, Arc::from(&**value)))
+        };
+        let values = saved.values.iter().map(|value| Arc::from(&**value));
+        let labels = saved.labels.iter().map(label).collect::<Option<_>>()?;
+        let known = |metric: &Metric| {
+            saved
+                .series
+                .iter()
+                .any(|one| one.metric == metric.cloudwatch)
+        };
+        let subject = Subject::with_rows(shape, values.collect(), labels, known)
+            .working_for(saved.longest_work_minutes);
+        let mut watched = Self::new(subject, saved.from);
+        watched.missing = saved.missing;
+        if saved.open {
+            watched.start = Start::Open;
+        }
+        for one in saved.series {
+            let mut rows = watched.series.iter_mut();
+            if let Some(series) = rows.find(|row| row.metric.cloudwatch == one.metric) {
+                series.restore(one);
+            }
+        }
+        Some(watched)
+    }
+
+    /// What is to be saved of it.
+    pub fn saved(&self) -> SavedSubject<'_> {
+        SavedSubject {
+            shape: self.subject.shape.name.into(),
+            values: self
+                .subject
+                .values
+                .iter()
+                .map(|v| Cow::Borrowed(&**v))
+                .collect(),
+            labels: self
+                .subject
+                .labels
+                .iter()
+                .map(|(name, value)| ((*name).into(), Cow::Borrowed(&**value)))
+                .collect(),
+            longest_work_minutes: self.subject.longest_work_minutes,
+            from: self.from,
+            open: self.start == Start::Open,
+            missing: self.missing,
+            series: self.series.iter().map(Series::saved).collect(),
+        }
+    }
+
+    /// A snapshot with the subject in it was published.
+    pub fn announced(&mut self, snapshot: u64, now_seconds: u64) {
+        if self.start == Start::Unannounced {
+            self.start = Start::Announced {
+                snapshot,
+                at: now_seconds,
+            };
+        }
+    }
+
+    /// Lets the next snapshot show what was counted, once the world has seen the start: when a
+    /// snapshot since the announcement was scraped (`scraped` is the newest one that was), or
+    /// after some patience.
+    pub fn show(&mut self, scraped: u64, now_seconds: u64, patience_seconds: u64) {
+        if let Start::Announced { snapshot, at } = self.start
+            && (scraped >= snapshot || now_seconds >= at.saturating_add(patience_seconds))
+        {
+            self.start = Start::Open;
+        }
+        if self.start == Start::Open {
+            for series in &mut self.series {
+                series.sum.show();
+                series.count.show();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::stack::ServiceSettings;
+    use crate::exporter::series::Stat;
+    use crate::services::{Features, Shape, Wanted};
+
+    fn subject(features: Features, exclude: &[&str]) -> Subject {
+        let service = ServiceId::Lambda.service();
+        let of_functions = |shape: &&&'static Shape| shape.dimensions == ["FunctionName"];
+        let shape = service.shapes.iter().find(of_functions).unwrap();
+        let settings = ServiceSettings {
+            exclude_metrics: exclude.iter().map(ToString::to_string).collect(),
+            ..ServiceSettings::default()
+        };
+        let wanted = Wanted::new(service, Some(&settings));
+        let labels = vec![("function_name", "f".into())];
+        Subject::new(shape, vec!["f".into()], labels, features, &wanted).working_for(1)
+    }
+
+    fn function() -> Watched {
+        Watched::new(subject(Features::NONE, &[]), Minute(100))
+    }
+
+    fn position(watched: &Watched, name: &str) -> usize {
+        let named = |series: &Series| series.metric.cloudwatch == name;
+        watched.series.iter().position(named).unwrap()
+    }
+
+    /// Counts seven invocations in the first minute, and answers where.
+    fn invoke(watched: &mut Watched) -> usize {
+        let place = position(watched, "Invocations");
+        let span = watched.series[place].question(Minute(100), Minute(104));
+        let points = vec![(Minute(100), 7.0)];
+        watched.series[place].fold(
+            &[Stat::Sum],
+            &[points],
+            span.unwrap(),
+            Minute(100),
+            Minute(104),
+        );
+        place
+    }
+
+    #[test]
+    fn a_new_counter_is_shown_at_zero_until_a_scrape_took_it() {
+        let mut watched = function();
+        let place = invoke(&mut watched);
+        watched.show(8, 1000, 60);
+        watched.announced(9, 1000);
+        watched.show(8, 1010, 60);
+        assert_eq!(
+            watched.series[place].sum.shown(),
+            0,
+            "only an older snapshot was scraped"
+        );
+        watched.show(9, 1011, 60);
+        assert_eq!(watched.series[place].sum.shown(), 7_000_000);
+    }
+
+    #[test]
+    fn what_is_not_shown_yet_is_not_called_final() {
+        let mut watched = function();
+        for series in &mut watched.series {
+            series.through = Minute(120);
+        }
+        watched.announced(1, 1000);
+        assert_eq!(watched.through(), Some(Minute(100)));
+        watched.show(1, 1001, 60);
+        assert_eq!(watched.through(), Some(Minute(120)));
+    }
+
+    #[test]
+    fn without_any_scrape_a_new_counter_opens_after_its_patience() {
+        let mut watched = function();
+        watched.announced(1, 1000);
+        watched.show(0, 1059, 60);
+        assert!(watched.held());
+        watched.show(0, 1060, 60);
+        assert!(!watched.held());
+    }
+
+    #[test]
+    fn books_that_were_saved_go_on_where_they_were() {
+        let mut watched = function();
+        let place = invoke(&mut watched);
+        watched.announced(1, 1000);
+        watched.show(1, 1000, 60);
+        let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
+        let restored = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
+        assert!(!restored.held() && restored.subject == watched.subject);
+        let (before, after) = (&watched.series[place], &restored.series[place]);
+        assert_eq!((&before.sum, before.through), (&after.sum, after.through));
+        assert_eq!(after.sum.shown(), 7_000_000);
+    }
+
+    fn all_features() -> Features {
+        (0..32).fold(Features::NONE, |all, bit| all.and(Features::bit(bit)))
+    }
+
+    fn has(watched: &Watched, name: &str) -> bool {
+        watched
+            .series
+            .iter()
+            .any(|series| series.metric.cloudwatch == name)
+    }
+
+    #[test]
+    fn a_metric_that_cannot_exist_or_is_excluded_has_no_books() {
+        let plain = Watched::new(subject(Features::NONE, &[]), Minute(100));
+        assert!(!has(&plain, "DeadLetterErrors") && has(&plain, "Duration"));
+        let all = Watched::new(subject(all_features(), &[]), Minute(100));
+        assert!(has(&all, "DeadLetterErrors"));
+        let excluded = subject(all_features(), &["aws_lambda_d*"]);
+        let excluded = Watched::new(excluded, Minute(100));
+        assert!(!has(&excluded, "DeadLetterErrors") && !has(&excluded, "Duration"));
+        assert!(has(&excluded, "Invocations"));
+    }
+
+    #[test]
+    fn a_metric_that_begins_to_exist_is_counted_from_then_on_and_seen_at_zero_first() {
+        let mut watched = function();
+        invoke(&mut watched);
+        watched.announced(1, 1000);
+        watched.show(1, 1000, 60);
+        for series in &mut watched.series {
+            series.through = Minute(110);
+        }
+        watched.update(subject(all_features(), &[]), Minute(112), true);
+        let new = position(&watched, "DeadLetterErrors");
+        assert_eq!(watched.series[new].through, Minute(112));
+        assert!(watched.held());
+        assert_eq!(
+            watched.through(),
+            Some(Minute(110)),
+            "what was said stays true"
+        );
+        let place = position(&watched, "Invocations");
+        assert_eq!(
+            watched.series[place].through,
+            Minute(110),
+            "its books are kept"
+        );
+    }
+
+    #[test]
+    fn a_metric_that_cannot_exist_any_more_leaves_only_when_all_was_found_out() {
+        let mut watched = Watched::new(subject(all_features(), &[]), Minute(100));
+        watched.update(subject(Features::NONE, &[]), Minute(105), false);
+        assert!(has(&watched, "DeadLetterErrors"));
+        watched.update(subject(Features::NONE, &[]), Minute(105), true);
+        assert!(!has(&watched, "DeadLetterErrors"));
+    }
+}

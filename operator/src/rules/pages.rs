@@ -1,0 +1,230 @@
+//! The pages that are written from the catalogue: `docs/alerts.md` and a runbook for each alert.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::catalogue::{Alert, Room, Threshold, rooms};
+use super::render::{Context, Rule, groups};
+use crate::api::ServerlessStack;
+use crate::api::objective::{Indicator, Objective};
+
+/// `nightjar runbooks`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The folder that gets a file for each alert; made if it is not there.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+/// Writes a file for each alert.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let folder = &args.folder;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let examples = example_rules();
+    for (room, alert) in all() {
+        let path = folder.join(format!("{}.md", alert.id));
+        let example = examples
+            .iter()
+            .find(|rule| rule.alert.as_ref() == Some(&alert.id));
+        std::fs::write(&path, runbook(room, alert, example))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn all() -> impl Iterator<Item = (&'static Room, &'static Alert)> {
+    rooms()
+        .iter()
+        .flat_map(|room| room.alerts.iter().map(move |alert| (room, alert)))
+}
+
+/// The rules of the stack `checkout` in the namespace `shop`, with an objective and every default.
+fn example_rules() -> Vec<Rule> {
+    let mut stack = ServerlessStack::new("checkout", crate::api::ServerlessStackSpec::default());
+    stack.metadata.namespace = Some("shop".to_owned());
+    stack.spec.objectives = vec![Objective {
+        name: "payments".to_owned(),
+        target: "99.9".to_owned(),
+        window: "30d".to_owned(),
+        of: Indicator {
+            function: Some("pay".to_owned()),
+            ..Indicator::default()
+        },
+        latency_below: None,
+    }];
+    let context = Context {
+        interval: stack.spec.collection.interval(),
+        stack: &stack,
+        runbook_url: "",
+    };
+    groups(&context)
+        .into_iter()
+        .flat_map(|group| group.rules)
+        .collect()
+}
+
+/// `docs/alerts.md`.
+pub fn alerts() -> String {
+    let mut text = String::from(
+        "# Alerts and recording rules\n\nGenerated from the catalogue in `operator/src/services/*/rules/` and `operator/src/rules/nightjar/` by \
+         `make generate`.\n\n\
+         The operator renders these rules for each stack, as a PrometheusRule where the Prometheus operator is installed, \
+         else as a ConfigMap `<stack>-exporter-rules` with a file for Prometheus' `rule_files`. `nightjar render --rules -f stack.yaml` \
+         prints the file.\n\n\
+         A stack changes an alert by its name:\n\n\
+         ```yaml\nspec:\n  alerts:\n    labels: {team: shop}            # for every alert: route by them\n    overrides:\n      \
+         LambdaErrorRateHigh: {threshold: \"0.02\", minimum: \"10\", severity: critical, for: 10m}\n      \
+         LambdaTrafficSurge: {enabled: false}\n```\n\n\
+         Every alert has the labels `namespace`, `stack`, `severity`, `service`, `pillar` and `cause`, and those of the stack's \
+         `spec.alerts.labels`: these are the names to route by. `critical` pages, `warning` is a ticket, `info` is shown. Of alerts about \
+         one resource with one `cause` only the most severe needs to be sent.\n\n\
+         The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. An alert \
+         on counters does not fire while the exporter catches up with a backlog, nor for what is idle or gone.\n",
+    );
+    let mut service = "";
+    for room in rooms() {
+        if room.service != service {
+            service = &room.service;
+            let _ = write!(
+                text,
+                "\n## {}\n\n| alert | severity | pillar | fires when it holds for | threshold | needs at least |\n|---|---|---|---|---|---|\n",
+                room.title
+            );
+        }
+        for alert in &room.alerts {
+            let number = |threshold: &Option<Threshold>| {
+                threshold
+                    .as_ref()
+                    .map_or_else(String::new, |t| format!("{} {}", t.default, t.unit))
+            };
+            let _ = writeln!(
+                text,
+                "| [{id}](runbooks/{id}.md) | {} | {} | {} | {} | {} |",
+                alert.severity,
+                alert.pillar.as_str(),
+                alert.for_,
+                number(&alert.threshold),
+                number(&alert.minimum),
+                id = alert.id,
+            );
+        }
+    }
+    text.push_str(
+        "\n## Recording rules\n\nWith the labels of the level before the first colon, `stack` and `namespace`.\n\n| series | what |\n|---|---|\n",
+    );
+    for recording in rooms().iter().flat_map(|room| &room.recordings) {
+        let _ = writeln!(text, "| `{}` | {} |", recording.record, recording.help);
+    }
+    text
+}
+
+/// `docs/runbooks/<id>.md`.
+fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
+    let Alert {
+        id,
+        severity,
+        pillar,
+        runbook,
+        ..
+    } = alert;
+    let mut text = format!(
+        "# {id}\n\n{} · {severity} · {} · generated from the catalogue by `make generate`\n\n\
+         ## What it means\n\n{}\n\n## What users notice\n\n{}\n",
+        room.title,
+        pillar.as_str(),
+        runbook.meaning,
+        runbook.impact
+    );
+    text.push_str("\n## How to look\n\n");
+    for line in runbook.look.iter().chain(&room.look) {
+        let _ = writeln!(text, "- {line}");
+    }
+    text.push_str("\n## How to fix it\n\n");
+    for line in &runbook.fix {
+        let _ = writeln!(text, "- {line}");
+    }
+    let _ = write!(
+        text,
+        "\n## How to silence it\n\n{}\n\n```sh\namtool silence add alertname={id} stack=<stack> namespace=<namespace> --duration=2h --comment='why'\n```\n\n\
+         For good: `spec.alerts.overrides.{id}: {{enabled: false}}` in the stack.\n",
+        runbook.silence
+    );
+    text.push_str("\n## The rule\n\n");
+    if let Some(rule) = example {
+        let _ = write!(
+            text,
+            "For the stack `checkout` in the namespace `shop`, with every default; it must hold for {}:\n\n```promql\n{}\n```\n",
+            alert.for_, rule.expr
+        );
+    }
+    text.push_str(
+        "\n| `spec.alerts.overrides` | default | from | to | unit |\n|---|---|---|---|---|\n",
+    );
+    for (name, threshold) in [("threshold", &alert.threshold), ("minimum", &alert.minimum)] {
+        if let Some(t) = threshold {
+            let _ = writeln!(
+                text,
+                "| `{name}` | {} | {} | {} | {} |",
+                t.default, t.least, t.most, t.unit
+            );
+        }
+    }
+    let _ = writeln!(text, "| `for` | {} | 0s | 24h | |", alert.for_);
+    let _ = writeln!(
+        text,
+        "| `severity` | {severity} | | | critical, warning or info |"
+    );
+    let _ = write!(
+        text,
+        "\nWhere the threshold comes from: {}.\n",
+        alert.source
+    );
+    if !alert.inhibits.is_empty() {
+        let _ = write!(
+            text,
+            "\nWhile it fires, these are only its consequences: {}.\n",
+            alert.inhibits.join(", ")
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_alert_is_on_the_page_and_its_runbook_has_all_parts_and_its_own_rule() {
+        let page = alerts();
+        let examples = example_rules();
+        for (room, alert) in all() {
+            assert!(
+                page.contains(&format!("(runbooks/{}.md)", alert.id)),
+                "{}",
+                alert.id
+            );
+            let example = examples
+                .iter()
+                .find(|rule| rule.alert.as_ref() == Some(&alert.id));
+            assert!(example.is_some(), "{}", alert.id);
+            let text = runbook(room, alert, example);
+            for part in [
+                "What it means",
+                "What users notice",
+                "How to look",
+                "How to fix it",
+                "How to silence it",
+                "The rule",
+            ] {
+                assert!(
+                    text.contains(&format!("## {part}\n\n")),
+                    "{}: {part}",
+                    alert.id
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! From the catalogue to the rules of one stack.
+//!
+//! Expressions and texts hold placeholders `${name}`:
+//!
+//! | placeholder | becomes |
+//! |---|---|
+//! | `stack`, `stack_name` | the matchers that single out the stack's series; its name |
+//! | `window` | the shortest range over which counters can be judged: two intervals and the settling |
+//! | `long_window` | six intervals and the settling: a counter that moves once in an interval has a steady rate over it |
+//! | `window_seconds`, `interval_seconds`, `discovery_seconds` | numbers |
+//! | `discovery_window` | a range with at least two discoveries in it |
+//! | `threshold`, `minimum`, `threshold_percent` | the alert's numbers, as the stack has them |
+//! | `high_quantile`, `slow_quantile` | the greatest quantile that is published; the first from 0.9 on |
+//! | `fresh` | `and ...`: CloudWatch answered lately, so that a counter that stands still says something |
+//! | `deprecated`, `deprecated_soon` | functions whose runtime's support has ended, or ends within the threshold's days |
+//! | `objective`, `objective_window`, `target` | of an objective: its name, its days, its share in percent |
+//! | `burns_fast`, `burns_slowly` | its budget burns at the first two, or the last two of the Workbook's rates |
+//! | `fast_range`, `fast_range_2`, `slow_range`, `slow_range_2` | the long ranges of these |
+//! | others | the room's `sets` |
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::catalogue::{Alert, Room, rooms};
+use super::objectives::{self, Burn, RECORDED_SECONDS};
+use super::runtimes;
+use crate::api::alerts::AlertOverride;
+use crate::api::objective::Objective;
+use crate::api::{Duration, ServerlessStack};
+
+/// CloudWatch's newest minutes still change for as long: see [`crate::exporter::series`].
+const SETTLE_SECONDS: u32 = 180;
+
+/// What the rules of a stack depend on besides the stack.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The stack.
+    pub stack: &'a ServerlessStack,
+    /// How often CloudWatch is asked now: what the stack says, or more where its budget ran low.
+    pub interval: Duration,
+    /// Where runbooks are: an alert's id and `.md` follow. Empty: alerts do not say.
+    pub runbook_url: &'a str,
+}
+
+/// A group of rules, as PrometheusRule objects and Prometheus' own files spell it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// Unique in its file.
+    pub name: String,
+    /// How often it is evaluated, if not as Prometheus does by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// Evaluated in this order.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule: it has either of `record` and `alert`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rule {
+    /// The name of the recorded series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// The name of the alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+    /// The expression.
+    pub expr: String,
+    /// How long it must hold.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub for_: Option<Duration>,
+    /// Labels beyond those of the expression's result.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Texts for people.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The file format of Prometheus, which is also the `spec` of a PrometheusRule.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleFile {
+    /// Its groups.
+    pub groups: Vec<Group>,
+}
+
+/// The rules of a stack.
+pub fn groups(context: &Context<'_>) -> Vec<Group> {
+    let spec = &context.stack.spec;
+    let name = context.stack.name_any();
+    let watched = |service: &str| {
+        service == "nightjar" || spec.services.is_empty() || spec.services.contains_key(service)
+    };
+    let mut groups = Vec::new();
+    for room in rooms().iter().filter(|room| room.service == "objectives") {
+        for objective in &spec.objectives {
+            groups.extend(context.objective(room, objective));
+        }
+    }
+    for room in rooms().iter().filter(|room| watched(&room.service)) {
+        let recordings = room.recordings.iter().filter_map(|recording| {
+            Some(Rule {
+                record: Some(recording.record.clone()),
+                expr: context.fill(&recording.expr, &About::room(room))?,
+                labels: context.identity(),
+                ..Rule::default()
+            })
+        });
+        let alerts = |weekly: bool| {
+            room.alerts
+                .iter()
+                .filter(move |alert| alert.weekly == weekly)
+                .filter_map(|alert| context.alert(&About::room(room), alert))
+        };
+        let usual = Group {
+            name: format!("{name}.{}.{}", room.service, room.part),
+            interval: None,
+            rules: recordings.chain(alerts(false)).collect(),
+        };
+        let weekly = Group {
+            name: format!("{name}.{}.{}.weekly", room.service, room.part),
+            interval: Some(Duration::from_secs(300)),
+            rules: alerts(true).collect(),
+        };
+        groups.extend(
+            [usual, weekly]
+                .into_iter()
+                .filter(|group| !group.rules.is_empty()),
+        );
+    }
+    groups
+}
+
+/// What a text with placeholders is about.
+#[derive(Clone, Copy, Debug)]
+struct About<'a> {
+    room: &'a Room,
+    alert: Option<(&'a Alert, &'a AlertOverride)>,
+    objective: Option<&'a Objective>,
+}
+
+impl<'a> About<'a> {
+    fn room(room: &'a Room) -> Self {
+        Self {
+            room,
+            alert: None,
+            objective: None,
+        }
+    }
+}
+
+impl Context<'_> {
+    fn alert(&self, about: &About<'_>, alert: &Alert) -> Option<Rule> {
+        let room = about.room;
+        let alerts = &self.stack.spec.alerts;
+        let change = alerts.overrides.get(&alert.id).cloned().unwrap_or_default();
+        if !alerts.enabled || change.enabled == Some(false) {
+            return None;
+        }
+        if alert.polling && self.stack.spec.suspend {
+            return None;
+        }
+        let about = About {
+            alert: Some((alert, &change)),
+            ..*about
+        };
+        let mut expr = self.fill(&alert.expr, &about)?;
+        if alert.counts && room.service != "nightjar" {
+            let range = if alert.smooth {
+                Some(self.long_window())
+            } else {
+                alert.range
+            };
+            expr = format!("({expr}) {}", self.guard(&room.service, range));
+        }
+        let text = |text: &str| self.fill(text, &about);
+        let severity = change.severity.unwrap_or(alert.severity);
+        let mut labels = self.identity();
+        for (key, value) in alerts.labels.iter().chain(&change.labels) {
+            labels.insert(key.clone(), value.clone());
+        }
+        let service = match about.objective {
+            Some(objective) => {
+                labels.insert("objective".to_owned(), objective.name.clone());
+                self.expressions(objective)?.service.unwrap_or("stack")
+            }
+            None => &room.service,
+        };
+        for (key, value) in [
+            ("severity", severity.as_str()),
+            ("service", service),
+            ("pillar", alert.pillar.as_str()),
+            ("cause", &alert.cause),
+        ] {
+            labels.insert(key.to_owned(), value.to_owned());
+        }
+        let annotations = [
+            ("summary", Some(text(&alert.summary)?)),
+            ("description", Some(text(&alert.description)?)),
+            (
+                "runbook_url",
+                (!self.runbook_url.is_empty())
+                    .then(|| format!("{}{}.md", self.runbook_url, alert.id)),
+            ),
+        ];
+        let for_ = change.for_.unwrap_or(alert.for_);
+        Some(Rule {
+            alert: Some(alert.id.clone()),
+            expr,
+            for_: (for_.as_secs() > 0).then_some(for_),
+            labels,
+            annotations: annotations
+                .into_iter()
+                .filter_map(|(key, text)| Some((key.to_owned(), text?)))
+                .collect(),
+            ..Rule::default()
+        })
+    }
+
+    /// Counters that rise by a backlog tell nothing about now.
+    fn guard(&self, service: &str, range: Option<Duration>) -> String {
+        let series = format!(
+            "nightjar_exporter_catching_up{{{},aws_service=\"{service}\"}}",
+            self.matchers()
+        );
+        let series = match range {
+            Some(range) => format!("max_over_time({series}[{range}])"),
+            None => series,
+        };
+        format!("unless on (account_id, region) ({series} == 1)")
+    }
+
+    /// What all series of the stack have, and all that is made of them.
+    pub fn identity(&self) -> BTreeMap<String, String> {
+        let mut labels = self.stack.spec.alerts.matchers.clone();
+        labels.insert("stack".to_owned(), self.stack.name_any());
+        if let Some(namespace) = self.stack.namespace() {
+            labels.insert("namespace".to_owned(), namespace);
+        }
+        labels
+    }
+
+    /// The same as matchers.
+    pub fn matchers(&self) -> String {
+        let matchers: Vec<String> = self
+            .identity()
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        matchers.join(",")
+    }
+
+    /// The shortest range over which counters can be judged.
+    pub fn window(&self) -> Duration {
+        Duration::from_secs(2 * self.interval.as_secs() + SETTLE_SECONDS)
+    }
+
+    /// A range over which the steps of a counter, one in an interval, hardly show in its rate.
+    fn long_window(&self) -> Duration {
+        Duration::from_secs(6 * self.interval.as_secs() + SETTLE_SECONDS)
+    }
+
+    /// None if the stack lacks what the text asks for.
+    fn fill(&self, text: &str, about: &About<'_>) -> Option<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}')?;
+            out.push_str(before);
+            out.push_str(&self.value(name, about)?);
+            rest = after;
+        }
+        out.push_str(rest);
+        // The folding of YAML is of no interest.
+        Some(out.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn value(&self, name: &str, about: &About<'_>) -> Option<String> {
+        let About {
+            room,
+            alert,
+            objective,
+        } = *about;
+        let burns = || Some(objectives::burns(objective?, self.window().as_secs()));
+        let range = |i: usize| Some(Duration::from_secs(burns()?[i].long).to_string());
+        let spec = &self.stack.spec;
+        let discovery = spec.collection.discovery_interval.as_secs();
+        let threshold = || {
+            let (alert, change) = alert?;
+            number(change.threshold.as_deref())
+                .or(alert.threshold.as_ref().map(|threshold| threshold.default))
+        };
+        let stack = self.matchers();
+        Some(match name {
+            "stack" => stack,
+            "stack_name" => self.stack.name_any(),
+            "window" => self.window().to_string(),
+            "long_window" => self.long_window().to_string(),
+            "window_seconds" => self.window().as_secs().to_string(),
+            "interval_seconds" => self.interval.as_secs().to_string(),
+            "discovery_seconds" => discovery.to_string(),
+            "discovery_window" => Duration::from_secs(2 * discovery + SETTLE_SECONDS)
+                .max(self.window())
+                .to_string(),
+            "threshold" => threshold()?.to_string(),
+            "threshold_percent" => ((threshold()? * 1e4).round() / 1e2).to_string(),
+            "minimum" => {
+                let (alert, change) = alert?;
+                number(change.minimum.as_deref())
+                    .or(alert.minimum.as_ref().map(|minimum| minimum.default))?
+                    .to_string()
+            }
+            "high_quantile" => self.quantile(1.0)?,
+            "slow_quantile" => self.quantile(0.9)?,
+            "fresh" => format!(
+                "and on (account_id, region) (time() - nightjar_exporter_last_poll_success_timestamp_seconds{{{stack},aws_service=\"{}\"}} < {})",
+                room.service,
+                self.window().as_secs()
+            ),
+            "deprecated" => runtimes::expression(&stack, 0),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "days within a threshold's bounds"
+            )]
+            "deprecated_soon" => runtimes::expression(&stack, (threshold()? * 86_400.0) as i64),
+            "objective" => objective?.name.clone(),
+            "objective_window" => objective?.window.clone(),
+            "target" => objective?.target.clone(),
+            "burns_fast" => self.burning(about, &burns()?[..2])?,
+            "burns_slowly" => self.burning(about, &burns()?[2..])?,
+            "fast_range" => range(0)?,
+            "fast_range_2" => range(1)?,
+            "slow_range" => range(2)?,
+            "slow_range_2" => range(3)?,
+            set => room.sets.get(set)?.clone(),
+        })
+    }
+
+    fn expressions(&self, objective: &Objective) -> Option<objectives::Expressions> {
+        let window = self.window().to_string();
+        objectives::expressions(objective, self.stack, &self.matchers(), &window)
+    }
+
+    /// The rules of an objective. None if the stack publishes nothing to count it by.
+    fn objective(&self, room: &Room, objective: &Objective) -> Option<Group> {
+        let expressions = self.expressions(objective)?;
+        let budget = objectives::budget(objective)?;
+        let mut labels = self.identity();
+        labels.insert("objective".to_owned(), objective.name.clone());
+        let record = |name: &str, expr: String, labels: BTreeMap<String, String>| Rule {
+            record: Some(name.to_owned()),
+            expr,
+            labels,
+            ..Rule::default()
+        };
+        let mut rules = vec![
+            record(
+                "objective:nightjar_errors:rate",
+                expressions.bad.clone(),
+                labels.clone(),
+            ),
+            record(
+                "objective:nightjar_requests:rate",
+                expressions.all.clone(),
+                labels.clone(),
+            ),
+            record(
+                "objective:nightjar_error_budget:ratio",
+                format!("vector({budget})"),
+                labels.clone(),
+            ),
+        ];
+        let burns = objectives::burns(objective, self.window().as_secs());
+        let mut ranges: Vec<u32> = burns
+            .iter()
+            .flat_map(|burn| [burn.long, burn.short])
+            .collect();
+        ranges.sort_unstable();
+        ranges.dedup();
+        for range in ranges {
+            let range = Duration::from_secs(range);
+            let sum = |series: &str| {
+                format!(
+                    "sum_over_time(objective:nightjar_{series}:rate{{{}}}[{range}])",
+                    self.of(objective)
+                )
+            };
+            let mut labels = labels.clone();
+            labels.insert("range".to_owned(), range.to_string());
+            let ratio = format!("{} / ({} > 0)", sum("errors"), sum("requests"));
+            rules.push(record("objective:nightjar_errors:ratio", ratio, labels));
+        }
+        let whole = Duration::from_secs(objectives::days(&objective.window) * 86_400);
+        let of = self.of(objective);
+        let remaining = format!(
+            "1 - sum_over_time(objective:nightjar_errors:rate{{{of}}}[{whole}]) / (sum_over_time(objective:nightjar_requests:rate{{{of}}}[{whole}]) > 0) / {budget}"
+        );
+        rules.push(record(
+            "objective:nightjar_error_budget:remaining",
+            remaining,
+            labels,
+        ));
+        let about = About {
+            objective: Some(objective),
+            ..About::room(room)
+        };
+        rules.extend(
+            room.alerts
+                .iter()
+                .filter_map(|alert| self.alert(&about, alert)),
+        );
+        Some(Group {
+            name: format!("{}.objective.{}", self.stack.name_any(), objective.name),
+            interval: Some(Duration::from_secs(RECORDED_SECONDS)),
+            rules,
+        })
+    }
+
+    /// The matchers of an objective's recorded series.
+    fn of(&self, objective: &Objective) -> String {
+        format!(
+            "{},objective=\"{}\"",
+            self.matchers(),
+            escaped(&objective.name)
+        )
+    }
+
+    /// The budget burns at one of these rates, over its long and its short range.
+    fn burning(&self, about: &About<'_>, burns: &[Burn]) -> Option<String> {
+        let objective = about.objective?;
+        let (budget, service) = (
+            objectives::budget(objective)?,
+            self.expressions(objective)?.service,
+        );
+        let minimum = self.value("minimum", about)?;
+        let of = self.of(objective);
+        let stack = self.matchers();
+        let service = service.map_or_else(String::new, |name| format!(",aws_service=\"{name}\""));
+        let parts: Vec<String> = burns
+            .iter()
+            .map(|burn| {
+                let (long, short) = (Duration::from_secs(burn.long), Duration::from_secs(burn.short));
+                let ratio = |range| format!("objective:nightjar_errors:ratio{{{of},range=\"{range}\"}}");
+                let rate = burn.rate;
+                format!(
+                    "({} / {budget} > {rate} and ignoring (range) {} / {budget} > {rate} \
+                     and ignoring (range) sum_over_time(objective:nightjar_errors:rate{{{of}}}[{long}]) * {RECORDED_SECONDS} >= {minimum} \
+                     unless on () max(max_over_time(nightjar_exporter_catching_up{{{stack}{service}}}[{short}])) == 1)",
+                    ratio(long),
+                    ratio(short),
+                )
+            })
+            .collect();
+        // Both may be true: it is one alert.
+        Some(format!("max without (range) ({})", parts.join(" or ")))
+    }
+
+    /// The first published quantile from `least` on, or else the greatest.
+    fn quantile(&self, least: f64) -> Option<String> {
+        let mut published: Vec<(f64, &String)> = self
+            .stack
+            .spec
+            .latency
+            .quantiles
+            .iter()
+            .filter_map(|quantile| Some((quantile.parse().ok()?, quantile)))
+            .collect();
+        published.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let first = published.iter().find(|(value, _)| *value >= least);
+        first.or(published.last()).map(|(_, text)| (*text).clone())
+    }
+}
+
+/// A number as people write it in a specification.
+pub fn number(text: Option<&str>) -> Option<f64> {
+    text?.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// A label's value between quotes.
+pub fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools names the commands that tests/parts/build compiles, so that go.mod and go.sum pin all they need.
+package tools
+
+import (
+	_ "github.com/prometheus/alertmanager/cmd/alertmanager"
+	_ "github.com/prometheus/alertmanager/cmd/amtool"
+)

@@ -1,0 +1,3 @@
+module nightjar.invalid/parts/pause
+
+go 1.26.0

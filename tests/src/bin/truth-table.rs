@@ -1,0 +1,286 @@
+//! The table of truth: what Prometheus holds beside what AWS finally counted.
+//!
+//! It opens the simulated shop for a while and closes it again, so that there is an end after
+//! which nothing can change any more, and waits until the exporter says that it counted past it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use nightjar_tests::http;
+use nightjar_tests::samples::{Range, Series, ranges};
+use nightjar_tests::truth::{same, source};
+
+/// Compares the counters in Prometheus with the simulator's truth.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Prometheus, for example <http://198.18.1.7:9090>
+    #[arg(long)]
+    prometheus: String,
+    /// The simulator, for example <http://198.18.0.1:4566>
+    #[arg(long)]
+    simulator: String,
+    /// The stack's namespace
+    #[arg(long)]
+    namespace: String,
+    /// The stack's name
+    #[arg(long)]
+    stack: String,
+    /// For how many minutes the shop is open
+    #[arg(long, default_value_t = 2)]
+    open_minutes: i64,
+    /// Give up after so many seconds
+    #[arg(long, default_value_t = 1200)]
+    patience: u64,
+    /// How many rows of the table are printed; all are compared
+    #[arg(long, default_value_t = 16)]
+    rows: usize,
+}
+
+/// One compared counter.
+struct Row {
+    series: Series,
+    prometheus: f64,
+    aws: f64,
+    equal: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::process::ExitCode {
+    match run(&Args::parse()).await {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a trace of the stack: it is the message that helps.
+            eprintln!(
+                "truth: {}",
+                error
+                    .chain()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(": ")
+            );
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(args.patience);
+    let rows = tokio::time::timeout(limit, compare(args))
+        .await
+        .with_context(|| format!("the counters did not settle within {} s", args.patience))??;
+    print(args, &rows);
+    let wrong = rows.iter().filter(|row| !row.equal).count();
+    if wrong > 0 {
+        bail!(
+            "{wrong} of {} counters differ from what AWS counted",
+            rows.len()
+        );
+    }
+    Ok(())
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn say(text: &str) {
+    eprintln!("truth: {text}");
+}
+
+fn clock(seconds: i64) -> String {
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
+    let selector = format!("namespace=\"{}\",stack=\"{}\"", args.namespace, args.stack);
+    let counted = format!("nightjar_exporter_counted_through_timestamp_seconds{{{selector}}}[2h]");
+    say("waiting for Prometheus' first scrape");
+    while ranges(&args.prometheus, &counted).await?.is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let opens = (now() / 60 + 1) * 60;
+    let closes = opens + 60 * args.open_minutes;
+    open_hours(&args.simulator, Some((opens, closes))).await?;
+    say(&format!(
+        "the shop is open from {} to {} (UTC)",
+        clock(opens),
+        clock(closes)
+    ));
+    let mut reported = 0;
+    loop {
+        let through = ranges(&args.prometheus, &counted).await?;
+        let last = through
+            .iter()
+            .filter_map(|range| range.values.last())
+            .map(|(_, v)| *v)
+            .fold(f64::MAX, f64::min);
+        #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
+        let last = last as i64;
+        if last >= closes {
+            return rows(args, &selector, opens, &through).await;
+        }
+        if now() - reported >= 30 {
+            reported = now();
+            say(&format!(
+                "all minutes up to {} are final; waiting for {}",
+                clock(last),
+                clock(closes)
+            ));
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Nothing happens in the simulated account outside these hours.
+async fn open_hours(simulator: &str, hours: Option<(i64, i64)>) -> anyhow::Result<()> {
+    let body = match hours {
+        Some((from, until)) => serde_json::json!({ "from": from, "until": until }),
+        None => serde_json::json!({}),
+    };
+    http::request("PUT", &format!("{simulator}/hours"), &[], body.to_string()).await?;
+    Ok(())
+}
+
+/// Before the shop opened there was nothing to count, so every first sample is of that time, or is
+/// the 0 with which a counter that was found later begins.
+async fn rows(
+    args: &Args,
+    selector: &str,
+    from: i64,
+    through: &[Range],
+) -> anyhow::Result<Vec<Row>> {
+    // By service, account and region, at the time of each scrape.
+    let through: BTreeMap<_, _> = through
+        .iter()
+        .map(|range| {
+            let of = |name| range.metric.label(name).to_owned();
+            (
+                (of("aws_service"), of("account_id"), of("region")),
+                &range.values,
+            )
+        })
+        .collect();
+    let all = ranges(
+        &args.prometheus,
+        &format!("{{__name__=~\"aws_.+\",{selector}}}[2h]"),
+    )
+    .await?;
+    let mut rows = Vec::new();
+    for range in all {
+        let series = range.metric;
+        let Some(source) = source(&series) else {
+            continue;
+        };
+        let key = (
+            source.service.to_owned(),
+            series.label("account_id").to_owned(),
+            series.label("region").to_owned(),
+        );
+        let counted = through
+            .get(&key)
+            .with_context(|| format!("nothing says how far {} is counted", series.name))?;
+        let at = |time: f64| {
+            counted
+                .iter()
+                .rev()
+                .find(|(t, _)| *t <= time)
+                .map(|(_, value)| *value)
+        };
+        let (Some(first), Some(last)) = (range.values.first(), range.values.last()) else {
+            continue;
+        };
+        let Some(to) = at(last.0) else { continue };
+        #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
+        let to = to as i64;
+        let truth = source.total(&args.simulator, &series, from, to).await?;
+        if !truth.settled {
+            bail!(
+                "the exporter says that {} is final through {}, and AWS still revises it",
+                series.name,
+                clock(to)
+            );
+        }
+        let prometheus = last.1 - first.1;
+        let equal = same(&series, prometheus, truth.value, (to - from) / 60);
+        rows.push(Row {
+            series,
+            prometheus,
+            aws: truth.value,
+            equal,
+        });
+    }
+    if rows.is_empty() {
+        bail!("Prometheus holds no counter of the stack");
+    }
+    Ok(rows)
+}
+
+fn print(args: &Args, rows: &[Row]) {
+    let name = |row: &Row| {
+        let skip = [
+            "stack",
+            "namespace",
+            "account_id",
+            "region",
+            "job",
+            "service",
+            "api_type",
+            "api_id",
+        ];
+        let labels = row
+            .series
+            .labels
+            .iter()
+            .filter(|(name, value)| !skip.contains(&name.as_str()) && !value.is_empty());
+        let labels: Vec<_> = labels.map(|(_, value)| value.as_str()).collect();
+        format!(
+            "{} {} ({})",
+            row.series.name,
+            labels.join(" "),
+            row.series.label("region")
+        )
+    };
+    // One counter of each kind that moved, and all that differ.
+    let mut seen = std::collections::BTreeSet::new();
+    let mut shown: Vec<&Row> = rows.iter().filter(|row| !row.equal).collect();
+    shown.extend(
+        rows.iter()
+            .filter(|row| row.equal && row.aws > 0.0 && seen.insert(row.series.name.clone())),
+    );
+    shown.truncate(args.rows);
+    let width = shown.iter().map(|row| name(row).len()).max().unwrap_or(0);
+    println!(
+        "\n{:width$}  {:>16}  {:>16}",
+        "counter: last minus first sample", "Prometheus", "AWS, finally"
+    );
+    for row in &shown {
+        let mark = if row.equal { "equal" } else { "DIFFERENT" };
+        println!(
+            "{:width$}  {:>16}  {:>16}  {mark}",
+            name(row),
+            number(row.prometheus),
+            number(row.aws)
+        );
+    }
+    let moved = rows.iter().filter(|row| row.aws > 0.0).count();
+    let equal = rows.iter().filter(|row| row.equal).count();
+    println!(
+        "\n{equal} of {} counters are equal to what AWS finally counted; {moved} of them moved.",
+        rows.len()
+    );
+}
+
+fn number(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,279 @@
+//! What looking resources up costs an account's other tenants, and how soon it is done: the real
+//! exporter against the simulator's meter.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::http;
+use crate::simulator::account::AccountFile;
+use crate::simulator::clock::Clock;
+use crate::simulator::speed::Figure;
+use crate::simulator::{Options, Simulator};
+
+/// Stacks, each with an exporter of its own.
+const STACKS: usize = 50;
+/// Functions of a stack.
+const EACH: usize = 100;
+/// Simulated seconds in a real one, where hours are looked at.
+const SPEED: f64 = 30.0;
+/// Simulated minutes until everything was read once and was due again.
+const WARM_UP_MINUTES: i64 = 80;
+/// Simulated minutes that are measured.
+const MEASURED_MINUTES: i64 = 60;
+
+/// A process that is killed when dropped.
+struct Running {
+    child: Child,
+    _dir: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(
+        nightjar: &Path,
+        simulator: &Simulator,
+        name: &str,
+        spec: &str,
+        environment: &[(String, String)],
+    ) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let config = dir.path().join("stack.yaml");
+        let stack = format!(
+            "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        );
+        std::fs::write(&config, stack)?;
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let child = Command::new(nightjar)
+            .args(["exporter", "--aws-timeout", "10m"])
+            .args(["--listen", &address.to_string(), "--config"])
+            .arg(&config)
+            .env("AWS_ENDPOINT_URL", simulator.url())
+            .env("AWS_ACCESS_KEY_ID", "AKIABENCH")
+            .env("AWS_SECRET_ACCESS_KEY", "bench")
+            .envs(environment.iter().cloned())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{} does not start", nightjar.display()))?;
+        Ok(Self {
+            child,
+            _dir: dir,
+            address,
+        })
+    }
+
+    /// Functions that are published.
+    async fn functions(&self) -> usize {
+        let url = format!("http://{}/metrics", self.address);
+        let text = http::text(&url).await.unwrap_or_default();
+        text.lines()
+            .filter(|line| line.starts_with("aws_lambda_invocations_total{"))
+            .count()
+    }
+
+    /// Whether Lambda was polled as a whole.
+    async fn polled(&self) -> bool {
+        let url = format!("http://{}/status", self.address);
+        let status: serde_json::Value = http::json(&url).await.unwrap_or_default();
+        status["targets"][0]["services"]["lambda"]["lastPoll"].is_i64()
+    }
+}
+
+/// Requests to Lambda's control plane, and how many of them it refused.
+fn control_plane(simulator: &Simulator) -> (u64, u64) {
+    let meter = simulator.meter();
+    let lambda = meter.iter().filter(|r| r.api.starts_with("lambda:"));
+    lambda.fold((0, 0), |(requests, throttles), reading| {
+        (requests + reading.requests, throttles + reading.throttles)
+    })
+}
+
+fn figure(name: &str, value: f64, unit: &str, limit: f64, note: String) -> Figure {
+    Figure {
+        name: name.to_owned(),
+        value,
+        unit: unit.to_owned(),
+        goal: format!("<= {limit}"),
+        ok: value <= limit,
+        note,
+    }
+}
+
+/// The account of fifty stacks; one of them may have a new function.
+fn account(new: bool) -> String {
+    let stacks: Vec<String> = (0..STACKS)
+        .map(|i| {
+            format!(
+                "{{functions: {EACH}, prefix: s{i:02}-, tags: {{app: s{i:02}}}, idle_share: 0.9}}"
+            )
+        })
+        .collect();
+    let new = if new {
+        "functions: [{name: brand-new, tags: {app: s00}}], "
+    } else {
+        ""
+    };
+    format!(
+        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{{new}generated: [{}]}}}}}}]",
+        stacks.join(", ")
+    )
+}
+
+/// Fifty exporters in one account of 5,000 functions. `nightjar` is linked dynamically: its clock is
+/// made to run faster.
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
+pub async fn shared(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
+    let clock = Clock::new(Clock::real().now_ms(), SPEED);
+    let options = Options {
+        clock,
+        ..Options::default()
+    };
+    let simulator = Simulator::from_text(&account(false), options).await?;
+    let library = PathBuf::from(format!(
+        "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
+        std::env::consts::ARCH
+    ));
+    if !library.exists() {
+        bail!(
+            "{} is not there: run tests/parts/debian test-exporter",
+            library.display()
+        );
+    }
+    let mut exporters = Vec::new();
+    for i in 0..STACKS {
+        let environment = [
+            ("LD_PRELOAD", library.display().to_string()),
+            (
+                "FAKETIME",
+                format!("@{} x{SPEED}", timestamp(simulator.now_ms())?),
+            ),
+            ("TZ", "UTC".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let spec = format!(
+            "{{regions: [eu-west-1], select: [{{tags: {{app: s{i:02}}}}}], services: {{lambda: {{}}}}, collection: {{interval: 20m}}}}"
+        );
+        let name = format!("s{i:02}");
+        exporters.push(Running::start(
+            nightjar,
+            &simulator,
+            &name,
+            &spec,
+            &environment,
+        )?);
+    }
+    let begun = simulator.now_ms();
+    let wait = async |minutes: i64| {
+        while simulator.now_ms() < begun + minutes * 60_000 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    wait(WARM_UP_MINUTES).await;
+    for (i, exporter) in exporters.iter().enumerate() {
+        let functions = exporter.functions().await;
+        if functions != EACH {
+            bail!("exporter {i} publishes {functions} functions, not {EACH}");
+        }
+    }
+    simulator.reset_meter();
+    let from = simulator.now_ms();
+    wait(WARM_UP_MINUTES + MEASURED_MINUTES).await;
+    let (requests, throttles) = control_plane(&simulator);
+    let seconds = (simulator.now_ms() - from) as f64 / 1000.0;
+    let tags: u64 = simulator
+        .meter()
+        .iter()
+        .filter(|reading| reading.api.starts_with("tag:"))
+        .map(|reading| reading.requests)
+        .sum();
+
+    simulator.replace_account(&AccountFile::parse("later", &account(true))?)?;
+    let deployed = simulator.now_ms();
+    while exporters[0].functions().await != EACH + 1 {
+        if simulator.now_ms() > deployed + 3_600_000 {
+            bail!("a new function is not watched within an hour");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let minutes = (simulator.now_ms() - deployed) as f64 / 60_000.0;
+    Ok(vec![
+        figure(
+            "50 exporters x 100 of 5,000 functions by tag: Lambda control plane, all together",
+            requests as f64 / seconds,
+            "req/s",
+            3.0,
+            format!(
+                "{requests} requests in {:.0} min, {throttles} throttled; tagging API {:.2} req/s",
+                seconds / 60.0,
+                tags as f64 / seconds
+            ),
+        ),
+        figure(
+            "50 exporters: a new function is watched within",
+            minutes,
+            "min",
+            15.0,
+            "selected by its tag; one sample".to_owned(),
+        ),
+    ])
+}
+
+/// From the start of one exporter to a complete first snapshot.
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
+pub async fn first_snapshot(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
+    const FUNCTIONS: usize = 10_000;
+    let account = format!(
+        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{generated: [{{functions: {FUNCTIONS}, prefix: shop-}}]}}}}}}]"
+    );
+    let simulator = Simulator::from_text(&account, Options::default()).await?;
+    let spec =
+        "{regions: [eu-west-1], select: [{names: [\"shop-*\"]}], collection: {maxSeries: 1000000}}";
+    let exporter = Running::start(nightjar, &simulator, "first", spec, &[])?;
+    let begun = Instant::now();
+    let (mut before, mut busiest) = (0, 0);
+    let mut second = begun;
+    while !exporter.polled().await || exporter.functions().await != FUNCTIONS {
+        if begun.elapsed() > Duration::from_mins(5) {
+            bail!("no complete snapshot within five minutes");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if second.elapsed() >= Duration::from_secs(1) {
+            let (requests, _) = control_plane(&simulator);
+            busiest = busiest.max(requests - before);
+            (before, second) = (requests, Instant::now());
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let (requests, throttles) = control_plane(&simulator);
+    Ok(vec![
+        figure(
+            "start to a complete first snapshot, 10,000 functions",
+            seconds,
+            "s",
+            60.0,
+            format!("{requests} control-plane requests, {throttles} throttled"),
+        ),
+        figure(
+            "its busiest second on Lambda's control plane",
+            busiest as f64,
+            "req/s",
+            10.0,
+            String::new(),
+        ),
+    ])
+}
+
+fn timestamp(ms: i64) -> anyhow::Result<String> {
+    let time = jiff::Timestamp::from_millisecond(ms)?;
+    Ok(time.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}

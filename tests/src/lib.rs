@@ -1,0 +1,7 @@
+//! Tests of Nightjar against real parts, and the AWS that they run against.
+
+pub mod discovery_cost;
+pub mod http;
+pub mod samples;
+pub mod simulator;
+pub mod truth;

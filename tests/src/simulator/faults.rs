@@ -1,0 +1,131 @@
+//! Fault scripts: which calls go wrong, and how.
+
+use serde::{Deserialize, Serialize};
+
+use super::model::matches;
+use super::random::{mix, unit};
+
+/// One line of a script. All conditions that are given must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The API, `cloudwatch:GetMetricData`; `*` matches anything.
+    #[serde(default = "everything")]
+    pub api: String,
+    /// Only in this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Only in this region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Only these calls, counted from 1 among those that match `api`, `account` and `region`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Vec<u64>>,
+    /// Only with this probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// At most so often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// What happens.
+    pub effect: Effect,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Effect {
+    /// Refused as too fast, with the service's own code.
+    Throttle,
+    /// A server error with this status.
+    Error {
+        /// 500, 502, 503 ...
+        status: u16,
+    },
+    /// The connection is cut before any answer.
+    Reset,
+    /// The answer comes after so many real seconds.
+    Stall {
+        /// How long.
+        seconds: f64,
+    },
+    /// The answer ends in the middle.
+    Truncate,
+    /// Bytes at the beginning and in the middle of the answer are wrong.
+    Corrupt,
+    /// Refused for lack of a permission, with the service's own code.
+    AccessDenied,
+    /// The credentials are refused as expired.
+    ExpiredToken,
+    /// `GetMetricData` answers half of the datapoints, and a token for the rest.
+    PartialData,
+    /// `GetMetricData` marks every other result `InternalError` and leaves out its newest half.
+    InternalError,
+}
+
+fn everything() -> String {
+    "*".to_owned()
+}
+
+/// A script in force, with its counters.
+#[derive(Debug, Default)]
+pub struct Script {
+    lines: Vec<Line>,
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Line {
+    fault: Fault,
+    seen: u64,
+    struck: u64,
+}
+
+impl Script {
+    /// A new script; counting begins at 1.
+    #[must_use]
+    pub fn new(faults: Vec<Fault>, seed: u64) -> Self {
+        let lines = faults
+            .into_iter()
+            .map(|fault| Line {
+                fault,
+                seen: 0,
+                struck: 0,
+            })
+            .collect();
+        Self { lines, seed }
+    }
+
+    /// The script's lines with how often each matched and struck.
+    #[must_use]
+    pub fn status(&self) -> Vec<serde_json::Value> {
+        self.lines
+            .iter()
+            .map(|l| serde_json::json!({"fault": l.fault, "seen": l.seen, "struck": l.struck}))
+            .collect()
+    }
+
+    /// Counts a call and says what happens to it: the effect of the first line that strikes.
+    pub fn strike(&mut self, api: &str, account: &str, region: &str) -> Option<Effect> {
+        let mut effect = None;
+        for (number, line) in self.lines.iter_mut().enumerate() {
+            let fault = &line.fault;
+            let concerns = matches(&fault.api, api)
+                && fault.account.as_deref().is_none_or(|a| a == account)
+                && fault.region.as_deref().is_none_or(|r| r == region);
+            if !concerns {
+                continue;
+            }
+            line.seen += 1;
+            let chance = unit(mix(mix(self.seed, number as u64), line.seen));
+            let strikes = fault.calls.as_ref().is_none_or(|c| c.contains(&line.seen))
+                && fault.probability.is_none_or(|p| chance < p)
+                && fault.times.is_none_or(|t| line.struck < t);
+            if strikes && effect.is_none() {
+                line.struck += 1;
+                effect = Some(fault.effect.clone());
+            }
+        }
+        effect
+    }
+}

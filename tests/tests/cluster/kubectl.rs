@@ -1,0 +1,86 @@
+//! The cluster by kubectl, as a user has it.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take: an edit waits for the kubelet, which looks every minute or so.
+const DEADLINE: Duration = Duration::from_mins(4);
+
+fn run(args: &[&str], input: &str) -> Result<String, String> {
+    assert!(
+        std::env::var("KUBECONFIG").is_ok(),
+        "there is no cluster: run these tests with `make test-cluster`"
+    );
+    let mut child = Command::new("kubectl")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(format!(
+            "kubectl {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+/// Runs kubectl; what it refuses fails the test.
+pub fn kubectl(args: &[&str]) -> String {
+    run(args, "").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes a namespace for a test.
+pub fn namespace(name: &str) {
+    kubectl(&["create", "namespace", name]);
+}
+
+/// Applies an object.
+pub fn apply(object: &Value) {
+    run(&["apply", "-f", "-"], &object.to_string()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Deletes an object, and does not wait until it is gone.
+pub fn delete(namespace: &str, name: &str) {
+    kubectl(&["-n", namespace, "delete", name, "--wait=false"]);
+}
+
+/// An object; null when there is none.
+pub fn get(namespace: &str, name: &str) -> Value {
+    match run(&["-n", namespace, "get", name, "-o", "json"], "") {
+        Ok(text) => serde_json::from_str(&text).unwrap(),
+        Err(error) if error.contains("NotFound") => Value::Null,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    until_async(what, async || is_so()).await;
+}
+
+/// Waits until something that has to be asked for is so.
+pub async fn until_async(what: &str, is_so: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        if begun.elapsed() > DEADLINE {
+            let all =
+                run(&["get", "serverlessstacks,pods", "-A", "-o", "wide"], "").unwrap_or_default();
+            panic!("not within {DEADLINE:?}: {what}\n{all}");
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}

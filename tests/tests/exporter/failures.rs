@@ -1,0 +1,177 @@
+//! What fails is told, with the remedy, and takes nothing else down.
+
+use nightjar_tests::simulator::faults::{Effect, Fault};
+
+use crate::harness::{Exporter, label_values, nightjar, simulator, stack, value};
+
+const ACCOUNT: &str = r#"
+seed: 7
+accounts:
+  - id: "111122223333"
+    regions:
+      eu-west-1:
+        functions:
+          - {name: shop-a, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
+        tables:
+          - {name: shop-t, traffic: {GetItem: {steady: {per_minute: 100}}}}
+  - id: "444455556666"
+    roles:
+      - {name: nightjar-read, external_id: shop-7f3a}
+    regions:
+      eu-west-1:
+        functions:
+          - {name: shop-b, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
+"#;
+
+const STACK: &str = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m, discoveryInterval: 1m}";
+
+fn fault(api: &str, effect: Effect) -> Fault {
+    Fault {
+        api: api.to_owned(),
+        account: None,
+        region: None,
+        calls: None,
+        probability: None,
+        times: None,
+        effect,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_action_is_named_and_the_other_services_go_on() {
+    let simulator = simulator(ACCOUNT).await;
+    simulator.set_faults(vec![fault("lambda:ListFunctions", Effect::AccessDenied)]);
+    let exporter = Exporter::start(&simulator, &stack(STACK)).await;
+    exporter
+        .until("the denial is told", async |e| {
+            e.problems()
+                .await
+                .contains(&"AccessDenied lambda:ListFunctions".to_owned())
+        })
+        .await;
+    let message = exporter.status().await["targets"][0]["problems"][0]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        message.contains("Allow the action lambda:ListFunctions"),
+        "{message}"
+    );
+    exporter
+        .until("the table is published", async |e| {
+            value(
+                &e.scrape().await,
+                "aws_dynamodb_consumed_read_capacity_units_total",
+                "table_name",
+                "shop-t",
+            )
+            .is_some()
+        })
+        .await;
+    let failures = exporter.scrape().await;
+    let denied = value(
+        &failures,
+        "nightjar_exporter_aws_request_failures_total",
+        "reason",
+        "AccessDenied",
+    );
+    assert!(denied.is_some_and(|count| count > 0.0));
+    simulator.set_faults(Vec::new());
+    exporter
+        .until("the function is published", async |e| {
+            value(
+                &e.scrape().await,
+                "aws_lambda_invocations_total",
+                "function_name",
+                "shop-a",
+            )
+            .is_some()
+        })
+        .await;
+    exporter
+        .until("no problem is left", async |e| {
+            e.problems().await.is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aws_that_cannot_be_reached_leaves_the_exporter_serving_and_is_found_when_it_is_back() {
+    let simulator = simulator(ACCOUNT).await;
+    simulator.set_faults(vec![fault("*", Effect::Reset)]);
+    let exporter = Exporter::start(&simulator, &stack(STACK)).await;
+    exporter
+        .until("it is told", async |e| {
+            e.problems()
+                .await
+                .iter()
+                .any(|p| p.starts_with("Unreachable"))
+        })
+        .await;
+    assert!(
+        exporter
+            .scrape()
+            .await
+            .keys()
+            .any(|series| series.name == "nightjar_exporter_build_info")
+    );
+    simulator.set_faults(Vec::new());
+    exporter.until_polled().await;
+    exporter
+        .until("no problem is left", async |e| {
+            e.problems().await.is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_role_is_refused_does_not_disturb_the_other_one() {
+    let simulator = simulator(ACCOUNT).await;
+    let both = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}\naccounts:\n- {}\n- roleArn: arn:aws:iam::444455556666:role/nightjar-read\n  externalIdSecretRef: {name: x, key: y}";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("1"), "wrong-id\n").unwrap();
+    let exporter = Exporter::start_in(dir, &simulator, &stack(both)).await;
+    exporter
+        .until("the refusal is told", async |e| {
+            e.problems().await == ["AccessDenied sts:AssumeRole"]
+        })
+        .await;
+    exporter
+        .until("the other account is published", async |e| {
+            label_values(
+                &e.scrape().await,
+                "aws_lambda_invocations_total",
+                "account_id",
+            ) == ["111122223333"]
+        })
+        .await;
+    // The right external id is taken over without a restart.
+    std::fs::write(exporter.dir.path().join("1"), "shop-7f3a\n").unwrap();
+    exporter
+        .until("both accounts are published", async |e| {
+            label_values(
+                &e.scrape().await,
+                "aws_lambda_invocations_total",
+                "account_id",
+            ) == ["111122223333", "444455556666"]
+        })
+        .await;
+}
+
+#[test]
+fn a_file_that_is_not_a_stack_ends_with_2_and_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pod.yaml");
+    std::fs::write(&path, "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n").unwrap();
+    let output = std::process::Command::new(nightjar())
+        .args(["exporter", "--config"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("line 1") && said.contains("nightjar.dev/v1alpha1"),
+        "{said}"
+    );
+}

@@ -1,0 +1,52 @@
+//! boto3, which speaks AWS JSON where the Rust SDK speaks CBOR.
+
+use std::process::Command;
+
+use crate::play::play_shop;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_reads_metrics_and_discovers_the_shop() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let venv = Command::new(format!("{root}/parts/python/venv"))
+        .output()
+        .unwrap();
+    assert!(
+        venv.status.success(),
+        "{}",
+        String::from_utf8_lossy(&venv.stderr)
+    );
+    let python = String::from_utf8(venv.stdout).unwrap();
+    let simulator = play_shop().await;
+    let url = simulator.url();
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(python.trim())
+            .arg(format!("{root}/tests/simulator/boto3_client.py"))
+            .env("AWS_ENDPOINT_URL", url)
+            .env("AWS_ACCESS_KEY_ID", "KEY")
+            .env("AWS_SECRET_ACCESS_KEY", "SECRET")
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            .output()
+            .unwrap()
+    })
+    .await
+    .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // What boto3 read in JSON is what the simulator says is true.
+    let read: f64 = said.lines().last().unwrap().parse().unwrap();
+    let noon = crate::play::noon();
+    let question = crate::play::question(
+        "checkout-create",
+        "Duration",
+        "Sum",
+        noon - 7200,
+        noon - 3600,
+    );
+    let truth = simulator.truth(&question).unwrap().value.unwrap();
+    assert!((read - truth).abs() < 0.001, "{read} is not {truth}");
+}
