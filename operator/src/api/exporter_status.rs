@@ -55,6 +55,14 @@ pub struct Spend {
     pub metrics_requested: u64,
     /// Dollars that a month of 30 days costs at the present plan.
     pub forecast_usd_per_month: f64,
+    /// How often CloudWatch is asked now, in seconds.
+    pub interval_seconds: u32,
+    /// By how many rungs of the ladder that is slower than the stack asks for, to stay within its budget.
+    pub rung: usize,
+    /// This exporter's part of `spec.collection.budgetUsdPerMonth`.
+    pub budget_usd_per_month: Option<f64>,
+    /// If that does not allow any polling, the least part that would.
+    pub least_budget_usd_per_month: Option<f64>,
 }
 
 /// One account and region.

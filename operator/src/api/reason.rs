@@ -62,6 +62,10 @@ pub enum Reason {
     SeriesCapped,
     /// The exporter cannot write its books, so it shows nothing new.
     StateNotSaved,
+    /// Not even the slowest polling is within the stack's budget, so nothing is polled.
+    BudgetTooSmall,
+    /// Polling is slower than asked for, to stay within the stack's budget.
+    BudgetStretched,
 }
 
 impl Reason {
@@ -95,6 +99,8 @@ impl Reason {
             Self::AmbiguousName => "AmbiguousName",
             Self::SeriesCapped => "SeriesCapped",
             Self::StateNotSaved => "StateNotSaved",
+            Self::BudgetTooSmall => "BudgetTooSmall",
+            Self::BudgetStretched => "BudgetStretched",
         }
     }
 }

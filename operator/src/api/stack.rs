@@ -384,6 +384,18 @@ pub struct Collection {
         .message("not an interval: write a duration from 1m to 1h, for example 5m"))]
     pub discovery_interval: Duration,
 
+    /// The most that CloudWatch may charge for watching in any 30 days, in US dollars, for example
+    /// `"25"`. When polling costs more, the interval is stretched, along 1m, 2m, 5m, 10m, 20m, 30m and
+    /// 1h, to the fastest that the budget allows; nothing is lost by that but freshness. A budget that does
+    /// not even allow polls once an hour stops all polling, and the stack says what the least one is. Requests
+    /// other than for metrics, which are nearly free, are not counted. Default: what the operator has for all
+    /// stacks (the chart's `collection.budgetUsdPerMonth`), else no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,7}([.][0-9]{1,2})?$') && double(self) > 0.0")
+        .message("not a budget: write US dollars above 0 as a string, with two decimals at most, for example \"25\""))]
+    pub budget_usd_per_month: Option<String>,
+
     /// The most AWS series that one exporter publishes. What is more is left out, in a stable
     /// order, and counted by `nightjar_exporter_series_dropped`. Default 100000.
     #[serde(default = "default_max_series")]
@@ -396,6 +408,20 @@ impl Collection {
     pub fn interval(&self) -> Duration {
         self.interval.unwrap_or(Duration::from_secs(300))
     }
+
+    /// What may be spent in 30 days, in dollars.
+    pub fn budget(&self) -> Option<f64> {
+        self.budget_usd_per_month.as_deref()?.parse().ok()
+    }
+}
+
+/// Whether it is an amount of dollars as `budgetUsdPerMonth` has it.
+pub fn is_budget(text: &str) -> bool {
+    let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str, most| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    digits(whole, 7) && digits(cents, 2) && text.parse().is_ok_and(|dollars: f64| dollars > 0.0)
 }
 
 fn default_discovery_interval() -> Duration {
@@ -410,6 +436,7 @@ impl Default for Collection {
     fn default() -> Self {
         Self {
             interval: None,
+            budget_usd_per_month: None,
             discovery_interval: default_discovery_interval(),
             max_series: default_max_series(),
         }

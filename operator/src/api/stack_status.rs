@@ -45,6 +45,11 @@ pub struct Inventory {
 pub struct SpendStatus {
     /// US dollars that CloudWatch charges for a month of 30 days at the present plan.
     pub forecast_usd_per_month: String,
+    /// US dollars that CloudWatch has charged since the exporters started.
+    pub spent_usd: String,
+    /// How often the exporters ask CloudWatch: slower than `spec.collection.interval` where the budget
+    /// demands it.
+    pub interval: String,
 }
 
 /// The exporters of the stack.

@@ -11,7 +11,9 @@ use std::sync::LazyLock;
 use kube::ResourceExt;
 use regex::Regex;
 
-use super::stack::{Account, Credentials, EnvVar, SecretKeyRef, Selector, ServiceSettings};
+use super::stack::{
+    Account, Credentials, EnvVar, SecretKeyRef, Selector, ServiceSettings, is_budget,
+};
 use super::{Duration, ServerlessStack};
 use crate::services::ServiceId;
 
@@ -112,6 +114,16 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
         60,
         3600,
     );
+    if let Some(budget) = collection
+        .budget_usd_per_month
+        .as_deref()
+        .filter(|budget| !is_budget(budget))
+    {
+        found.add(
+            "spec.collection.budgetUsdPerMonth",
+            format!("{budget:?} is not a budget: write US dollars above 0 as a string, with two decimals at most, for example \"25\""),
+        );
+    }
     if !(100..=10_000_000).contains(&collection.max_series) {
         found.add(
             "spec.collection.maxSeries",

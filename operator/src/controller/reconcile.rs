@@ -74,7 +74,7 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
 
 async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Action, Error> {
     let (shards, looked) = assign(stack, scope).await?;
-    let resolved = scope.resolve(shards);
+    let resolved = scope.resolve(stack, shards);
     let stack = &resolved.exporter.complete(stack);
     let invalid = validate(stack);
     let desired = desired(stack, &resolved);

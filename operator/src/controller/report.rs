@@ -17,6 +17,7 @@ use super::look::Looked;
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::status::{self, Facts, Monitoring, says_ready};
+use crate::api::stack::Collection;
 use crate::api::stack_status::ServerlessStackStatus;
 use crate::api::validate::InvalidField;
 use crate::api::{Reason, ServerlessStack};
@@ -49,6 +50,7 @@ pub async fn write_status(
         object_name: &object_name(stack),
         generation: stack.metadata.generation,
         suspend: stack.spec.suspend,
+        interval: stack.spec.collection.interval(),
         invalid,
         failed,
         monitoring: if resolved.service_monitors {
@@ -231,6 +233,7 @@ pub async fn report_undecodable(invalid: &InvalidObject, scope: &Scope) {
         object_name: &format!("{name}-exporter"),
         generation: meta.generation,
         suspend: false,
+        interval: Collection::default().interval(),
         invalid: &[field],
         failed: None,
         monitoring: Monitoring::Annotations,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use crate::api::shards::Assignment;
+use crate::api::stack::is_budget;
 use crate::api::{Duration, ServerlessStack};
 
 /// Settings of all exporters, from the operator's arguments.
@@ -65,6 +66,12 @@ pub struct ExporterArgs {
           value_parser = |text: &str| duration(text, 60..=1200))]
     pub interval: Option<Duration>,
 
+    /// What CloudWatch may charge in 30 days for watching a stack that does not say it, in US dollars, for
+    /// example 25. Default: no limit.
+    #[arg(long = "default-budget-usd-per-month", env = "NIGHTJAR_DEFAULT_BUDGET_USD_PER_MONTH", value_name = "DOLLARS",
+          value_parser = budget)]
+    pub budget_usd_per_month: Option<String>,
+
     /// How often Prometheus scrapes the exporters of stacks that do not say it, from 5s to 5m.
     /// Default: 30s.
     #[arg(long = "default-scrape-interval", env = "NIGHTJAR_DEFAULT_SCRAPE_INTERVAL", value_name = "DURATION",
@@ -78,9 +85,19 @@ impl ExporterArgs {
         let mut stack = stack.clone();
         let interval = &mut stack.spec.collection.interval;
         *interval = interval.or(self.interval);
+        let budget = &mut stack.spec.collection.budget_usd_per_month;
+        *budget = budget.take().or_else(|| self.budget_usd_per_month.clone());
         let scrape_interval = &mut stack.spec.monitoring.scrape_interval;
         *scrape_interval = scrape_interval.or(self.scrape_interval);
         stack
+    }
+}
+
+fn budget(text: &str) -> Result<String, String> {
+    if is_budget(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write US dollars above 0, with two decimals at most".to_owned())
     }
 }
 
@@ -146,7 +163,8 @@ pub struct Resolved {
     pub prometheus_rules: bool,
     /// Whether it has the kind AlertmanagerConfig.
     pub alertmanager_configs: bool,
-    /// How often the exporters ask CloudWatch now, if that is not what the stack says.
+    /// How often the exporters ask CloudWatch now, as far as that is known: a budget may have made it slower than the
+    /// stack says.
     pub interval: Option<Duration>,
 }
 

@@ -18,6 +18,7 @@ use super::look::SetStatus;
 use super::metrics::Metrics;
 use super::optional::Served;
 use super::resolve::{ExporterArgs, Resolved, Shards};
+use crate::api::ServerlessStack;
 use crate::api::stack_status::ServerlessStackStatus;
 
 /// What the reconciliations of one namespace, or of all, share.
@@ -100,15 +101,17 @@ impl Scope {
         self.stacks.state()
     }
 
-    pub(super) fn resolve(&self, shards: Shards) -> Resolved {
+    pub(super) fn resolve(&self, stack: &ServerlessStack, shards: Shards) -> Resolved {
         let served = self.served.borrow();
+        let written = self.recall(&stack.uid().unwrap_or_default()).written;
+        let status = written.as_ref().or(stack.status.as_ref());
         Resolved {
             shards,
             exporter: self.exporter.clone(),
             service_monitors: served.contains(&Kind::ServiceMonitor),
             prometheus_rules: served.contains(&Kind::PrometheusRule),
             alertmanager_configs: served.contains(&Kind::AlertmanagerConfig),
-            interval: None,
+            interval: status.and_then(|status| status.spend.interval.parse().ok()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is said about a stack: five conditions and some numbers, judged from plain facts.
+//! What is said about a stack: six conditions and some numbers, judged from plain facts.
 //!
 //! All conditions are there from the first reconcile on. A message says what is the matter, where,
 //! and what to do. `lastTransitionTime` moves only when a condition's status does.
@@ -12,13 +12,14 @@ use super::apply::Kind;
 use super::error::Error;
 use super::exporters::Exporter;
 use super::look::Looked;
-use crate::api::Reason;
-use crate::api::exporter_status::{ExporterStatus, Problem, TargetStatus};
+use crate::api::exporter_status::{ExporterStatus, Problem, Spend, TargetStatus};
 use crate::api::shards::Assignment;
 use crate::api::stack_status::{
     ExporterStatusSummary, Inventory, ServerlessStackStatus, SpendStatus,
 };
 use crate::api::validate::InvalidField;
+use crate::api::{Duration, Reason};
+use crate::exporter::plan::DOLLARS_PER_METRIC;
 
 /// The root condition: all others are true.
 pub const READY: &str = "Ready";
@@ -30,6 +31,8 @@ pub const EXPORTER_AVAILABLE: &str = "ExporterAvailable";
 pub const AWS_REACHABLE: &str = "AWSReachable";
 /// There is something by which Prometheus finds the exporters.
 pub const MONITORING_CONFIGURED: &str = "MonitoringConfigured";
+/// What polling costs is within the stack's budget.
+pub const WITHIN_BUDGET: &str = "WithinBudget";
 
 /// How many failing places a message names. The rest is counted: status is not a list.
 const EXAMPLES: usize = 3;
@@ -45,6 +48,8 @@ pub struct Facts<'a> {
     pub generation: Option<i64>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.collection.interval`, or the operator's default.
+    pub interval: Duration,
     /// What is wrong with the specification.
     pub invalid: &'a [InvalidField],
     /// Why the stack's objects are not as they shall be.
@@ -140,6 +145,7 @@ pub fn judge(
         (EXPORTER_AVAILABLE, exporter_available(facts, &heard)),
         (AWS_REACHABLE, aws_reachable(facts, &heard, &inventory)),
         (MONITORING_CONFIGURED, monitoring_configured(facts)),
+        (WITHIN_BUDGET, within_budget(facts, &heard)),
     ];
     let ready = ready(&parts, &inventory);
     let conditions = std::iter::once((READY, ready))
@@ -420,6 +426,13 @@ fn aws_reachable(facts: &Facts<'_>, heard: &[&ExporterStatus], inventory: &Inven
         .filter(|target| !was_read(target))
         .map(|target| place(target))
         .collect();
+    let stopped = |status: &&ExporterStatus| status.spend.least_budget_usd_per_month.is_some();
+    if heard.iter().any(stopped) {
+        return Verdict::unknown(
+            Reason::BudgetTooSmall,
+            "nothing is polled: the condition WithinBudget says why",
+        );
+    }
     if !waiting.is_empty() || targets.is_empty() {
         return Verdict::unknown(
             Reason::Progressing,
@@ -511,7 +524,8 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::NotFound
         | Reason::PodStuck
         | Reason::PublishedTwice
-        | Reason::StateNotSaved => Severity::Act,
+        | Reason::StateNotSaved
+        | Reason::BudgetTooSmall => Severity::Act,
         Reason::Unreachable
         | Reason::Timeout
         | Reason::ServerError
@@ -529,6 +543,7 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::PrometheusOperatorAbsent
         | Reason::NothingSelected
         | Reason::AmbiguousName
+        | Reason::BudgetStretched
         | Reason::SeriesCapped => Severity::Note,
     }
 }
@@ -616,13 +631,71 @@ fn inventory(heard: &[&ExporterStatus]) -> Inventory {
     inventory
 }
 
+#[expect(clippy::cast_precision_loss, reason = "dollars and cents")]
 fn spend(heard: &[&ExporterStatus]) -> SpendStatus {
-    let sum: f64 = heard
+    let sum = |of: fn(&Spend) -> f64| heard.iter().map(|status| of(&status.spend)).sum::<f64>();
+    let forecast = sum(|spend| spend.forecast_usd_per_month);
+    let spent = sum(|spend| spend.metrics_requested as f64 * DOLLARS_PER_METRIC);
+    SpendStatus {
+        forecast_usd_per_month: format!("{forecast:.2}"),
+        spent_usd: format!("{spent:.2}"),
+        interval: slowest(heard).map_or_else(String::new, |interval| interval.to_string()),
+    }
+}
+
+/// The interval of the exporter that polls most slowly.
+fn slowest(heard: &[&ExporterStatus]) -> Option<Duration> {
+    let seconds = heard.iter().map(|status| status.spend.interval_seconds);
+    seconds
+        .max()
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
+}
+
+fn within_budget(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
+    let sum = |of: fn(&Spend) -> Option<f64>| {
+        let parts = heard.iter().filter_map(|status| of(&status.spend));
+        parts.reduce(|a, b| a + b)
+    };
+    let Some(budget) = sum(|spend| spend.budget_usd_per_month) else {
+        return if heard.is_empty() {
+            Verdict::unknown(Reason::Progressing, "what polling costs is not known yet")
+        } else {
+            Verdict::yes("there is no budget: spec.collection.budgetUsdPerMonth sets one")
+        };
+    };
+    let stopped = heard
+        .iter()
+        .any(|status| status.spend.least_budget_usd_per_month.is_some());
+    if stopped {
+        let least = |spend: &Spend| {
+            spend
+                .least_budget_usd_per_month
+                .or(spend.budget_usd_per_month)
+        };
+        let least = (sum(least).unwrap_or_default() * 100.0).ceil() / 100.0;
+        return Verdict::no(
+            Reason::BudgetTooSmall,
+            format!(
+                "nothing is polled: even the slowest polling costs more than the ${budget:.2} of \
+                 spec.collection.budgetUsdPerMonth. Set it to \"{least:.2}\" at least, select less, or leave metrics out \
+                 with spec.services.<name>.excludeMetrics; `nightjar plan` shows what costs how much"
+            ),
+        );
+    }
+    let forecast: f64 = heard
         .iter()
         .map(|status| status.spend.forecast_usd_per_month)
         .sum();
-    SpendStatus {
-        forecast_usd_per_month: format!("{sum:.2}"),
+    let costs = format!("polling costs ${forecast:.2} of ${budget:.2} in 30 days");
+    let slowest = slowest(heard).filter(|interval| interval.as_secs() > facts.interval.as_secs());
+    match slowest {
+        Some(slowest) => Verdict::yes(format!(
+            "{costs}, and for that goes on every {slowest} instead of every {}; nothing is lost but freshness",
+            facts.interval
+        ))
+        .because(Reason::BudgetStretched),
+        None => Verdict::yes(costs),
     }
 }
 

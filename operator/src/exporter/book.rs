@@ -156,20 +156,27 @@ impl Tally {
 
     /// Compares with what AWS says of the days before the one of the first unsettled minute, as far
     /// as they were not compared yet. Differences up to `tolerance` are the rounding of fractions.
-    /// True if something was corrected.
-    pub fn audit(&mut self, truth: i128, tolerance: i128) -> bool {
+    /// Answers the correction, if there is one.
+    pub fn audit(&mut self, truth: i128, tolerance: i128) -> Option<i128> {
         if self.0.is_none() && truth == 0 {
-            return false;
+            return None;
         }
         let ledger = self.0.get_or_insert_default();
         let counted = ledger.unaudited - ledger.since[DAYS];
         let difference = truth - counted;
         ledger.unaudited = ledger.since[DAYS];
-        let corrects = difference.abs() > tolerance;
-        if corrects {
-            ledger.settled += difference;
+        if difference.abs() <= tolerance {
+            return None;
         }
-        corrects
+        ledger.settled += difference;
+        Some(difference)
+    }
+
+    /// Whether some minutes that are not settled were more than zero when they were last read.
+    pub fn is_unsettled(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|ledger| !ledger.recent.is_empty())
     }
 
     /// Gives up the comparison of what was not compared yet.
@@ -327,7 +334,7 @@ mod tests {
     fn what_was_never_counted_takes_no_room() {
         let mut book = Book::default();
         book.fold(&[(10, 0)], 1, 20, 15);
-        assert!(!book.tally.audit(0, 0));
+        assert!(book.tally.audit(0, 0).is_none());
         assert_eq!(book.tally, Tally::default());
         assert_eq!(size_of::<Tally>(), 8);
     }
@@ -336,19 +343,28 @@ mod tests {
     fn a_daily_sum_that_is_greater_adds_the_rest_and_a_smaller_one_is_a_deficit() {
         let mut book = Book::default();
         book.fold(&[(1430, 10), (1445, 1)], 1, 1500, 1450);
-        assert!(book.tally.audit(12, 0));
+        assert!(book.tally.audit(12, 0).is_some());
         book.tally.show();
         assert_eq!(book.tally.shown(), 13);
-        assert!(!book.tally.audit(0, 0), "each day is compared once");
+        assert!(
+            book.tally.audit(0, 0).is_none(),
+            "each day is compared once"
+        );
         book.fold(&[(1450, 5), (2890, 1)], 1, 3000, 2900);
-        assert!(book.tally.audit(4, 0), "1 and 5 were counted of the day");
+        assert!(
+            book.tally.audit(4, 0).is_some(),
+            "1 and 5 were counted of the day"
+        );
         book.tally.show();
         assert_eq!(
             book.tally.shown(),
             19,
             "17 is the truth, 19 was shown before"
         );
-        assert!(!book.tally.audit(1, 1), "a fraction's rounding is none");
+        assert!(
+            book.tally.audit(1, 1).is_none(),
+            "a fraction's rounding is none"
+        );
     }
 
     #[test]
@@ -399,7 +415,7 @@ mod tests {
                 let day = book.through.floor(DAY).0;
                 let counted: i128 = truth.range(..day).map(|(_, value)| value).sum();
                 let mut copy = book.tally.clone();
-                prop_assert!(!copy.audit(counted, 0), "the days before hold what AWS says of them");
+                prop_assert!(copy.audit(counted, 0).is_none(), "the days before hold what AWS says of them");
             }
         }
 

@@ -26,7 +26,7 @@ use super::watched::SavedSubject;
 /// The beginning of each file.
 const MAGIC: &[u8; 16] = b"nightjar books\n\0";
 /// What follows is laid out as [`Header`] and [`Books`] are in this version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SUFFIX: &str = ".books";
 
 /// Whose books they are.
@@ -51,6 +51,10 @@ pub struct Books<'a> {
     pub last_poll: Vec<(String, i64)>,
     /// Until when rules must not judge.
     pub catching_up_until: i64,
+    /// Rows, by shape and metric, that must not be ruled out any more.
+    pub distrusted: Vec<(String, String)>,
+    /// What is left of the budget, and as of when: metrics, and seconds since the Unix epoch.
+    pub bucket: Option<(f64, f64)>,
     /// The subjects with their books.
     pub subjects: Vec<SavedSubject<'a>>,
 }

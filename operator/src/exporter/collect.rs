@@ -1,17 +1,31 @@
 //! A target's rounds of questions to CloudWatch: each takes over what was answered whole, and
 //! leaves everything else for the next one.
 
-use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::book::Minute;
-use super::plan::{self, Batch};
+use super::gates::{self, Look, Sorted};
+use super::plan::{self, Batch, Group, Of};
 use super::poll;
 use super::series::SETTLE_MINUTES;
 use super::target::{Target, now_seconds, service_of};
 use super::watched::Watched;
 use crate::aws::{AwsError, Clients};
-use crate::services::ServiceId;
+use crate::services::{ServiceId, Shape, listing};
+
+/// What is active is listed again after so many minutes.
+const LISTING_MINUTES: i64 = 5;
+
+/// An interval in whole minutes.
+pub(super) fn minutes(interval_seconds: u32) -> i64 {
+    i64::from(interval_seconds.div_ceil(60))
+}
+
+fn now_precisely() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
 
 /// What a round of questions came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,72 +36,216 @@ pub enum Round {
     Done,
     /// Some series still lag behind.
     More,
+    /// The budget cannot pay for it before so much time has passed.
+    Unpaid(Duration),
+}
+
+/// What putting questions came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// How many were not answered, by service.
+    failed: BTreeMap<ServiceId, usize>,
+    errors: Vec<AwsError>,
+    look: Look,
 }
 
 impl Target {
     /// Asks CloudWatch for everything since the last answers, and compares the days that are due.
     pub(super) async fn poll(&mut self, aws: &Clients) -> Round {
         let now = Minute::of(SystemTime::now());
-        self.give_up(now);
-        let config = self.config();
-        let groups = plan::groups(&self.watched, &config.spec.latency, now);
-        let (asked, more) = (groups.len(), groups.iter().any(|group| group.span.to < now));
-        let failed = self.ask(aws, plan::batches(groups), "poll", now).await;
-        self.note_poll(&failed);
-        let audits = plan::audits(&self.watched, now);
-        if !audits.is_empty() && failed.is_empty() {
-            self.ask(aws, plan::batches(audits), "audit", now).await;
+        let terms = self.parts.economy.terms();
+        if terms.least_budget.is_some() {
+            return Round::Done;
         }
-        if asked > 0 && failed.values().sum::<usize>() == asked {
+        self.give_up(now);
+        self.wake(aws, now).await;
+        let latency = &self.config().spec.latency;
+        let interval = minutes(terms.interval_seconds);
+        let groups = plan::groups(&self.watched, latency, interval, now);
+        let (asked, more) = (groups.len(), groups.iter().any(|group| group.span.to < now));
+        if let Err(wait) = self.pay(plan::billed_metrics(&groups)) {
+            return Round::Unpaid(wait);
+        }
+        let Sorted { first, waiting } = self.gates.sort(&self.watched, groups, now);
+        let mut outcome = Outcome::default();
+        self.ask(aws, plan::batches(first), "poll", now, &mut outcome)
+            .await;
+        self.gates.learn(&outcome.look);
+        let opened = self.rule_out(waiting, &outcome.look, now);
+        self.ask(aws, plan::batches(opened), "poll", now, &mut outcome)
+            .await;
+        self.note_poll(&outcome.failed);
+        let failed = outcome.failed.values().sum::<usize>();
+        self.note_errors("poll", outcome.errors);
+        if failed == 0 {
+            self.compare(aws, now).await;
+        }
+        if asked > 0 && failed == asked {
             Round::Failed
-        } else if more && failed.is_empty() {
+        } else if more && failed == 0 {
             Round::More
         } else {
             Round::Done
         }
     }
 
-    /// Puts questions and takes over the answers. Says how many failed, by service.
+    /// Compares the days that are due with what was counted of them.
+    async fn compare(&mut self, aws: &Clients, now: Minute) {
+        let audits = plan::audits(&self.watched, now);
+        if audits.is_empty() || self.pay(plan::billed_metrics(&audits)).is_err() {
+            return;
+        }
+        let mut outcome = Outcome::default();
+        self.ask(aws, plan::batches(audits), "audit", now, &mut outcome)
+            .await;
+        self.note_errors("audit", outcome.errors);
+    }
+
+    fn pay(&self, metrics: u64) -> Result<(), Duration> {
+        self.parts.economy.take(metrics, now_precisely())
+    }
+
+    /// Looks which of the subjects that have been idle for long CloudWatch lists as active again.
+    async fn wake(&mut self, aws: &Clients, now: Minute) {
+        let asleep = |watched: &&Watched| {
+            watched.subject.shape.pulse().is_some()
+                && watched.is_asleep(now)
+                && !watched.retired(now)
+        };
+        if now.0 - self.listed.0 < LISTING_MINUTES || !self.watched.iter().any(|w| asleep(&w)) {
+            return;
+        }
+        self.listed = now;
+        let mut shapes: BTreeMap<&str, &'static Shape> = BTreeMap::new();
+        for watched in self.watched.iter().filter(asleep) {
+            shapes.insert(watched.subject.shape.name, watched.subject.shape);
+        }
+        for (name, shape) in shapes {
+            let Some(pulse) = shape.pulse() else { continue };
+            // Without the permission to list, an idle subject is merely seen a little later.
+            let Ok(active) =
+                listing::recently_active(aws, shape.namespace, pulse, shape.dimensions).await
+            else {
+                continue;
+            };
+            let active: HashSet<Vec<String>> = active.into_iter().collect();
+            let of_shape = self
+                .watched
+                .iter_mut()
+                .filter(|w| w.subject.shape.name == name);
+            for watched in of_shape {
+                let values: Vec<String> = watched
+                    .subject
+                    .values
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                if active.contains(&values) {
+                    watched.wake(now);
+                }
+            }
+        }
+    }
+
+    /// Takes what waited for nothing where that is sure, and answers what has to be asked after all.
+    fn rule_out(&mut self, waiting: Vec<Group>, look: &Look, now: Minute) -> Vec<Group> {
+        let mut saved = 0;
+        let mut opened = Vec::new();
+        for group in waiting {
+            let longer = gates::ruled_out_after(look, &self.watched, &group);
+            match (longer, group.of) {
+                (Some(longer), Of::Row { subject, row }) => {
+                    saved += group.billed_metrics();
+                    let watched = &mut self.watched[subject];
+                    let settle = watched.settle_at(now).back(longer);
+                    watched.series[row].rule_out(&group.stats, settle, now);
+                }
+                _ => opened.push(group),
+            }
+        }
+        self.parts.economy.refund(saved);
+        opened
+    }
+
+    /// Puts questions and takes over the answers.
     async fn ask(
         &mut self,
         aws: &Clients,
         batches: Vec<Batch>,
         part: &'static str,
         now: Minute,
-    ) -> BTreeMap<ServiceId, usize> {
+        outcome: &mut Outcome,
+    ) {
         let answers = poll::poll(aws, &self.watched, batches).await;
-        let mut errors: Vec<AwsError> = Vec::new();
-        let mut failed = BTreeMap::new();
+        // Rows in whose minutes something was found that had been ruled out; and subjects all of whose data were late.
+        let (mut suspects, mut late) = (Vec::new(), HashSet::new());
         for (group, points) in answers {
-            let watched = &mut self.watched[group.subject];
-            let id = service_of(watched);
-            match points {
-                Ok(points) => {
-                    let settle = watched.settle_at(now);
-                    let series = &mut watched.series[group.row];
-                    let folded = if part == "audit" {
-                        series.audit(&group.stats, &points, group.span)
-                    } else {
-                        series.fold(&group.stats, &points, group.span, settle, now)
-                    };
-                    let scope = self.scope(id);
-                    self.parts
-                        .telemetry
-                        .folded(&scope, folded.corrections, folded.absurd);
-                }
+            let points = match points {
+                Ok(points) => points,
                 Err(error) => {
-                    *failed.entry(id).or_default() += 1;
-                    if !errors.contains(&error) {
-                        errors.push(error);
+                    if let Some((watched, _)) = group.row(&self.watched) {
+                        *outcome.failed.entry(service_of(watched)).or_default() += 1;
                     }
+                    if !outcome.errors.contains(&error) {
+                        outcome.errors.push(error);
+                    }
+                    continue;
                 }
-            }
+            };
+            outcome.look.take(&self.watched, &group, &points);
+            let Of::Row { subject, row } = group.of else {
+                continue;
+            };
+            let watched = &mut self.watched[subject];
+            let (id, settle) = (service_of(watched), watched.settle_at(now));
+            let series = &mut watched.series[row];
+            let folded = if part == "audit" {
+                let folded = series.audit(&group.stats, &points, group.span);
+                if folded.wrongly_ruled_out {
+                    suspects.push((subject, row));
+                }
+                if folded.corrections > 0
+                    && watched.subject.shape.pulse() == Some(series.metric.cloudwatch)
+                {
+                    late.insert(subject);
+                }
+                folded
+            } else {
+                let folded = series.fold(&group.stats, &points, group.span, settle, now);
+                watched.note(row, &group.stats, &points, now);
+                folded
+            };
+            let scope = self.scope(id);
+            self.parts
+                .telemetry
+                .folded(&scope, folded.corrections, folded.absurd);
         }
+        suspects.retain(|(subject, _)| !late.contains(subject));
+        self.distrust(&suspects);
+    }
+
+    /// Does not rule these rows out any more: it was wrong.
+    fn distrust(&mut self, rows: &[(usize, usize)]) {
+        for (subject, row) in rows {
+            let watched = &self.watched[*subject];
+            let id = service_of(watched);
+            if self.gates.distrust(watched, *row) {
+                tracing::warn!(
+                    region = self.parts.key.1,
+                    shape = watched.subject.shape.name,
+                    metric = watched.series[*row].metric.cloudwatch,
+                    "the daily comparison found something where another series had ruled it out: it is always asked from now on"
+                );
+            }
+            self.parts.telemetry.wrongly_ruled_out(&self.scope(id));
+        }
+    }
+
+    fn note_errors(&mut self, part: &'static str, errors: Vec<AwsError>) {
         for error in &errors {
             tracing::warn!(region = self.parts.key.1, %error, "a {part} failed in part");
         }
         self.problems.replace(part, errors, now_seconds());
-        failed
     }
 
     /// Says what CloudWatch does not have any more, and goes on without it.
@@ -114,7 +272,7 @@ impl Target {
 
     fn note_poll(&mut self, failed: &BTreeMap<ServiceId, usize>) {
         let now = now_seconds();
-        let interval = i64::from(self.config().spec.collection.interval().as_secs());
+        let interval = i64::from(self.parts.economy.terms().interval_seconds);
         let rate_window = 2 * interval + SETTLE_MINUTES * 60;
         for id in self.services.keys().copied().collect::<Vec<_>>() {
             if failed.contains_key(&id) {

@@ -8,7 +8,8 @@ use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
 use super::plan::DOLLARS_PER_METRIC;
-use crate::api::exporter_status::{ExporterStatus, TargetStatus};
+use crate::api::Duration;
+use crate::api::exporter_status::{ExporterStatus, Spend, TargetStatus};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--text:#1c2330;--dim:#5c6675;--line:#dfe3e9;--bad:#b3261e;\
@@ -111,6 +112,7 @@ pub fn page(status: &ExporterStatus, now: i64) -> String {
         let text = "CloudWatch is not asked, and nothing is charged: spec.suspend is true. Counters stand still.";
         let _ = write!(html, "<section>{text}</section>");
     }
+    budget(&mut html, &status.spend);
     if status.series_dropped > 0 {
         let text = format!(
             "{} series are left out, always the same ones. Raise spec.collection.maxSeries, or select less.",
@@ -123,6 +125,25 @@ pub fn page(status: &ExporterStatus, now: i64) -> String {
     }
     html.push_str("</html>\n");
     html
+}
+
+fn budget(html: &mut String, spend: &Spend) {
+    let Some(budget) = spend.budget_usd_per_month else {
+        return;
+    };
+    let every = Duration::from_secs(spend.interval_seconds);
+    let text = match spend.least_budget_usd_per_month {
+        Some(least) => format!(
+            "Nothing is polled: even every {every} costs more than the ${budget:.2} that this exporter may spend in 30 days. \
+             It would need ${:.2}: raise spec.collection.budgetUsdPerMonth, or select less.",
+            (least * 100.0).ceil() / 100.0
+        ),
+        None if spend.rung > 0 => format!(
+            "Polling goes on every {every}, slower than asked for, to stay within ${budget:.2} in 30 days. Nothing is lost but freshness."
+        ),
+        None => return,
+    };
+    note(html, "Budget", "", &text);
 }
 
 fn write_target(html: &mut String, target: &TargetStatus, now: i64) {

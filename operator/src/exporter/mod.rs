@@ -12,12 +12,14 @@
 //! last knew. The tables of what is asked for are in [`crate::services`].
 
 pub mod book;
+pub mod budget;
 pub mod checkpoint;
 pub mod collect;
 pub mod config;
 pub mod connections;
 pub mod discover;
 pub mod encode;
+pub mod gates;
 pub mod landing;
 pub mod membership;
 pub mod plan;
@@ -46,6 +48,7 @@ use tokio::task::JoinSet;
 use crate::api::Duration;
 use crate::aws::Connector;
 use crate::logging;
+use budget::Economy;
 use checkpoint::Store;
 use config::{Config, Current};
 use serve::Pages;
@@ -172,7 +175,9 @@ pub async fn run(args: Args, config: Config, protection: Option<Protection>) -> 
         sender,
     ));
     let (carried_out, done) = watch::channel(None);
+    let economy = Arc::new(Economy::default());
     let pages = Pages {
+        economy: economy.clone(),
         shard: args.shard,
         carried_out: done,
         publisher: publisher.clone(),
@@ -188,6 +193,7 @@ pub async fn run(args: Args, config: Config, protection: Option<Protection>) -> 
         store,
         args.shard,
         carried_out,
+        economy,
     ));
     connections::serve(listener, pages, web, shutdown).await;
     Ok(())
@@ -204,12 +210,17 @@ async fn supervise(
     store: Option<Arc<Store>>,
     shard: u32,
     carried_out: watch::Sender<Option<Arc<Config>>>,
+    economy: Arc<Economy>,
 ) {
     let mut running: BTreeMap<TargetKey, (Option<String>, JoinSet<()>)> = BTreeMap::new();
     let claims = Arc::new(Mutex::new(HashMap::new()));
     loop {
         let config = current.borrow_and_update().config.clone();
         let wanted = granted(&config, shard);
+        economy.configure(
+            config.spec.collection.interval().as_secs(),
+            budget(&config, wanted.len()),
+        );
         // A target whose external id changed begins anew. It has to be gone before that, or its end
         // would take the new one's view away.
         let ended = running.extract_if(.., |key, (external_id, _)| {
@@ -234,6 +245,7 @@ async fn supervise(
                     config: current.clone(),
                     claims: claims.clone(),
                     store: store.clone(),
+                    economy: economy.clone(),
                 };
                 let mut set = JoinSet::new();
                 set.spawn(target::run(parts));
@@ -241,8 +253,7 @@ async fn supervise(
             });
         }
         carried_out.send_replace(Some(config.clone()));
-        let interval = config.spec.collection.interval().as_secs();
-        telemetry.planned(interval, publisher.status().spend.forecast_usd_per_month);
+        telemetry.planned(&economy.terms());
         tokio::select! {
             changed = current.changed() => if changed.is_err() { return },
             // The forecast follows what discovery finds.
@@ -256,6 +267,14 @@ fn granted(config: &Config, shard: u32) -> BTreeMap<TargetKey, Option<String>> {
     let mut granted = targets(config);
     granted.retain(|(role, region), _| config.assignment.grants(shard, role.as_deref(), region));
     granted
+}
+
+/// This exporter's part of the stack's budget, in dollars for 30 days: as its part of the accounts and regions.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn budget(config: &Config, granted: usize) -> Option<f64> {
+    let all = targets(config).len().max(1);
+    let whole = config.spec.collection.budget()?;
+    Some(whole * granted as f64 / all as f64)
 }
 
 /// The accounts and regions of a configuration, with their external ids.

@@ -1,9 +1,12 @@
-//! Which questions are put to `GetMetricData`, and in which calls.
+//! Which questions are put to `GetMetricData`, and in which calls; what that costs.
 //!
 //! All statistics of a metric ride in one call, because CloudWatch bills up to five of them as one
 //! metric there. A call holds at most 500 queries.
 
+use std::collections::BTreeMap;
+
 use super::book::{Minute, Span};
+use super::gates::{Gates, LEAST_ROWS};
 use super::series::{Series, Stat, statistics};
 use super::watched::Watched;
 use crate::api::stack::Latency;
@@ -18,13 +21,28 @@ pub const DOLLARS_PER_METRIC: f64 = 0.01 / 1000.0;
 /// the shorter window would be fetched as long as the longer one.
 const WIDEST_SPREAD: i64 = 60;
 
-/// All statistics of one row of one subject.
+/// The series of a region as a whole: its namespace and metric; it has no dimensions.
+pub type Region = (&'static str, &'static str);
+
+/// What a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// A row of a subject.
+    Row {
+        /// Which subject, by its place among the watched ones.
+        subject: usize,
+        /// Which of its series.
+        row: usize,
+    },
+    /// A region's series, which tells of rows that they are zero.
+    Region(Region),
+}
+
+/// All statistics of one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Which subject, by its place among the watched ones.
-    pub subject: usize,
-    /// Which of its series.
-    pub row: usize,
+    /// What it is about.
+    pub of: Of,
     /// The statistics.
     pub stats: Vec<Stat>,
     /// What the answer is to cover.
@@ -40,23 +58,46 @@ pub struct Batch {
     pub groups: Vec<Group>,
 }
 
+const fn billed(statistics: usize) -> u64 {
+    statistics.div_ceil(STATISTICS_PER_BILLED_METRIC) as u64
+}
+
 impl Group {
+    /// The subject and its series that it is about; none if it is about a region.
+    pub fn row<'a>(&self, watched: &'a [Watched]) -> Option<(&'a Watched, &'a Series)> {
+        match self.of {
+            Of::Row { subject, row } => {
+                let watched = &watched[subject];
+                Some((watched, &watched.series[row]))
+            }
+            Of::Region(_) => None,
+        }
+    }
+
     /// What CloudWatch bills for it.
     pub fn billed_metrics(&self) -> u64 {
-        self.stats.len().div_ceil(STATISTICS_PER_BILLED_METRIC) as u64
+        billed(self.stats.len())
     }
 }
 
 impl Batch {
     /// What CloudWatch bills for it.
     pub fn billed_metrics(&self) -> u64 {
-        self.groups.iter().map(Group::billed_metrics).sum()
+        billed_metrics(&self.groups)
     }
 }
 
-/// The questions for everything that is watched.
-pub fn groups(watched: &[Watched], latency: &Latency, now: Minute) -> Vec<Group> {
+/// What CloudWatch bills for questions.
+pub fn billed_metrics(groups: &[Group]) -> u64 {
+    groups.iter().map(Group::billed_metrics).sum()
+}
+
+/// The questions for everything that is due when a poll follows after another in `interval` minutes.
+pub fn groups(watched: &[Watched], latency: &Latency, interval: i64, now: Minute) -> Vec<Group> {
     each_series(watched, now, |one, series| {
+        if !one.due(now, interval) {
+            return None;
+        }
         let span = series.question(one.settle_at(now), now)?;
         let stats = statistics(series.metric, latency);
         // Quantiles of hours say nothing of minutes.
@@ -89,12 +130,8 @@ fn each_series(
     for (subject, one) in alive {
         for (row, series) in one.series.iter().enumerate() {
             if let Some((stats, span)) = question(one, series) {
-                groups.push(Group {
-                    subject,
-                    row,
-                    stats,
-                    span,
-                });
+                let of = Of::Row { subject, row };
+                groups.push(Group { of, stats, span });
             }
         }
     }
@@ -129,11 +166,37 @@ pub fn batches(mut groups: Vec<Group>) -> Vec<Batch> {
     batches
 }
 
-/// Dollars that a month of 30 days costs when everything is asked for once an interval.
-#[expect(clippy::cast_precision_loss, reason = "an estimate in dollars")]
-pub fn dollars_per_month(billed_metrics: u64, interval_seconds: u32) -> f64 {
-    let polls = 30.0 * 86_400.0 / f64::from(interval_seconds.max(1));
-    billed_metrics as f64 * polls * DOLLARS_PER_METRIC
+/// Metrics that are billed in 30 days if everything goes on as it is: idle subjects are asked less often, rows that are
+/// ruled out are not, and the days are compared.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub fn forecast(
+    watched: &[Watched],
+    gates: &Gates,
+    latency: &Latency,
+    interval_seconds: u32,
+    now: Minute,
+) -> f64 {
+    let month = 30.0 * 86_400.0;
+    let interval = f64::from(interval_seconds.max(60));
+    let minutes = i64::from(interval_seconds.div_ceil(60));
+    let mut regions: BTreeMap<Region, usize> = BTreeMap::new();
+    let mut metrics = 0.0;
+    for one in watched.iter().filter(|one| !one.retired(now)) {
+        let every = interval.max(one.patience(now, minutes) as f64 * 60.0);
+        for series in &one.series {
+            if let Some(region) = gates.region(one, series) {
+                *regions.entry(region).or_default() += 1;
+            }
+            if !gates.rule_out(one, series) {
+                metrics += billed(statistics(series.metric, latency).len()) as f64 * month / every;
+            }
+            if series.metric.kind.counts() {
+                metrics += 30.0;
+            }
+        }
+    }
+    let asked = regions.values().filter(|rows| **rows >= LEAST_ROWS).count();
+    metrics + asked as f64 * month / interval
 }
 
 #[cfg(test)]
@@ -142,8 +205,7 @@ mod tests {
 
     fn group(subject: usize, stats: usize, from: i64) -> Group {
         Group {
-            subject,
-            row: 0,
+            of: Of::Row { subject, row: 0 },
             stats: vec![Stat::Sum; stats],
             span: Span {
                 from: Minute(from),
@@ -196,7 +258,5 @@ mod tests {
     fn five_statistics_are_one_billed_metric_and_the_sixth_is_another() {
         assert_eq!(group(0, 5, 0).billed_metrics(), 1);
         assert_eq!(group(0, 6, 0).billed_metrics(), 2);
-        // 5,000 metrics every five minutes: AWS's price list says 432 dollars.
-        assert!((dollars_per_month(5000, 300) - 432.0).abs() < 1e-9);
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_cloudwatch::types::{
 use futures::StreamExt;
 
 use super::book::Minute;
-use super::plan::{Batch, Group};
+use super::plan::{Batch, Group, Of};
 use super::watched::Watched;
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
@@ -50,21 +50,28 @@ fn queries(batch: &Batch, watched: &[Watched]) -> Vec<MetricDataQuery> {
     let period = i32::try_from(batch.span.bin * 60).expect("bins are a day at most");
     let mut queries = Vec::new();
     for (place, group) in batch.groups.iter().enumerate() {
-        let Watched {
-            subject, series, ..
-        } = &watched[group.subject];
-        let dimensions = subject
-            .shape
-            .dimensions
-            .iter()
-            .zip(&subject.values)
-            .map(|(name, value)| Dimension::builder().name(*name).value(&**value).build())
-            .collect();
-        let metric = Metric::builder()
-            .namespace(subject.shape.namespace)
-            .metric_name(series[group.row].metric.cloudwatch)
-            .set_dimensions(Some(dimensions))
-            .build();
+        let metric = match group.of {
+            Of::Row { subject, row } => {
+                let Watched {
+                    subject, series, ..
+                } = &watched[subject];
+                let dimensions = subject
+                    .shape
+                    .dimensions
+                    .iter()
+                    .zip(&subject.values)
+                    .map(|(name, value)| Dimension::builder().name(*name).value(&**value).build())
+                    .collect();
+                Metric::builder()
+                    .namespace(subject.shape.namespace)
+                    .metric_name(series[row].metric.cloudwatch)
+                    .set_dimensions(Some(dimensions))
+            }
+            Of::Region((namespace, metric)) => {
+                Metric::builder().namespace(namespace).metric_name(metric)
+            }
+        };
+        let metric = metric.build();
         for (stat_place, stat) in group.stats.iter().enumerate() {
             let stat = MetricStat::builder()
                 .metric(metric.clone())

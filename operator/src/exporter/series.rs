@@ -105,6 +105,9 @@ pub struct Series {
     pub audited: Minute,
     /// The first minute whose reading was not taken.
     pub read_through: Minute,
+    /// Of the minutes that were not compared yet, the first and the last that were taken for zero because another
+    /// series ruled them out.
+    ruled_out: Option<(Minute, Minute)>,
     /// `Sum`
     pub sum: Tally,
     /// `SampleCount` of a distribution.
@@ -122,6 +125,7 @@ pub struct SavedSeries<'a> {
     through: Minute,
     audited: Minute,
     read_through: Minute,
+    ruled_out: Option<(Minute, Minute)>,
     sum: Cow<'a, Tally>,
     count: Cow<'a, Tally>,
     readings: Cow<'a, [Option<Reading>]>,
@@ -134,6 +138,8 @@ pub struct Folded {
     pub corrections: u64,
     /// Datapoints that no metric can have.
     pub absurd: u64,
+    /// Minutes that were taken for zero because another series ruled them out were not all of them zero.
+    pub wrongly_ruled_out: bool,
 }
 
 impl Series {
@@ -145,6 +151,7 @@ impl Series {
             through: from,
             audited: from,
             read_through: from.back(READINGS_BEFORE_START + 2 * metric.lag_minutes()),
+            ruled_out: None,
             sum: Tally::default(),
             count: Tally::default(),
             readings: Vec::new(),
@@ -159,6 +166,7 @@ impl Series {
             through: self.through,
             audited: self.audited,
             read_through: self.read_through,
+            ruled_out: self.ruled_out,
             sum: Cow::Borrowed(&self.sum),
             count: Cow::Borrowed(&self.count),
             readings: Cow::Borrowed(&self.readings),
@@ -171,6 +179,7 @@ impl Series {
         self.through = saved.through;
         self.audited = saved.audited;
         self.read_through = saved.read_through;
+        self.ruled_out = saved.ruled_out;
         self.sum = saved.sum.into_owned();
         self.count = saved.count.into_owned();
         self.readings = saved.readings.into_owned();
@@ -292,6 +301,26 @@ impl Series {
         folded
     }
 
+    /// Whether some minutes that are not settled were more than zero when they were last read.
+    pub fn is_unsettled(&self) -> bool {
+        self.sum.is_unsettled() || self.count.is_unsettled()
+    }
+
+    /// Takes all minutes since the last answer for minutes without a datapoint, because another series rules them
+    /// out. The daily comparison looks whether that was right.
+    pub fn rule_out(&mut self, stats: &[Stat], settle: Minute, now: Minute) {
+        let span = Span {
+            from: self.through,
+            to: now,
+            bin: 1,
+        };
+        self.fold(stats, &vec![Vec::new(); stats.len()], span, settle, now);
+        if self.metric.kind.counts() && self.through > span.from {
+            let first = self.ruled_out.map_or(span.from, |(first, _)| first);
+            self.ruled_out = Some((first, self.through.back(1)));
+        }
+    }
+
     /// Takes over an answer to [`Self::audit_question`]. Says how many statistics were corrected.
     pub fn audit(&mut self, stats: &[Stat], points: &[Vec<(Minute, f64)>], span: Span) -> Folded {
         let mut folded = Folded::default();
@@ -301,9 +330,16 @@ impl Series {
             let truth = amounts.iter().map(|(_, amount)| amount).sum();
             // Each minute of fractions is rounded to millionths.
             let tolerance = i128::from(span.to.0 - span.from.0);
-            folded.corrections += u64::from(self.tally(stat).audit(truth, tolerance));
+            let corrected = self.tally(stat).audit(truth, tolerance);
+            folded.corrections += u64::from(corrected.is_some());
+            folded.wrongly_ruled_out |= corrected.is_some_and(|missed| missed > 0)
+                && self.ruled_out.is_some_and(|(first, _)| first < span.to);
         }
         self.audited = span.to;
+        let later = |(first, last): (Minute, Minute)| {
+            (last >= span.to).then_some((first.max(span.to), last))
+        };
+        self.ruled_out = self.ruled_out.and_then(later);
         folded
     }
 

@@ -16,6 +16,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
+use super::budget::Economy;
 use super::config::{Config, Current};
 use super::connections::PATIENCE;
 use super::encode::{Format, openmetrics_to_prometheus};
@@ -23,7 +24,7 @@ use super::landing;
 use super::snapshot::Publisher;
 use super::telemetry::Telemetry;
 use super::web::Web;
-use crate::api::exporter_status::{ExporterStatus, VERSION};
+use crate::api::exporter_status::{ExporterStatus, Spend, VERSION};
 
 /// What requests are answered from.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Pages {
     pub publisher: Arc<Publisher>,
     /// Our own series.
     pub telemetry: Telemetry,
+    /// What may be spent.
+    pub economy: Arc<Economy>,
     /// What is configured.
     pub config: watch::Receiver<Current>,
     /// The configuration that everything that runs is by; none until something does.
@@ -216,6 +219,18 @@ impl Pages {
         response
     }
 
+    fn spend(&self) -> Spend {
+        let terms = self.economy.terms();
+        Spend {
+            metrics_requested: self.telemetry.metrics_requested(),
+            forecast_usd_per_month: terms.forecast,
+            interval_seconds: terms.interval_seconds,
+            rung: terms.rung,
+            budget_usd_per_month: terms.budget,
+            least_budget_usd_per_month: terms.least_budget,
+        }
+    }
+
     fn status(&self) -> ExporterStatus {
         let Current { config, error } = self.config.borrow().clone();
         // Before the views: what is released by then must not be seen among them.
@@ -237,6 +252,7 @@ impl Pages {
                 .as_ref()
                 .is_some_and(|config| config.spec.suspend),
             started: self.started,
+            spend: self.spend(),
             ..self.publisher.status()
         }
     }

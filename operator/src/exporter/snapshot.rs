@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 
 use super::encode::{Exposition, Format, Rows, encode};
 use super::telemetry::Telemetry;
-use crate::api::exporter_status::{ExporterStatus, Spend, TargetStatus};
+use crate::api::exporter_status::{ExporterStatus, TargetStatus};
 use crate::services::Family;
 
 /// Which account (by its place in the stack's list) and region.
@@ -26,8 +26,6 @@ pub struct View {
     /// What the exporter says of the counters above. It stands in the snapshot with them, so that no
     /// scrape sees the one without the other.
     pub freshness: Vec<SubjectView>,
-    /// Dollars for 30 days at the present plan.
-    pub forecast: f64,
 }
 
 /// The rows of one subject or resource.
@@ -166,9 +164,9 @@ impl Part {
 pub struct Publisher {
     telemetry: Telemetry,
     parts: Mutex<BTreeMap<TargetKey, Part>>,
-    /// What each account and region reports of itself, and its forecast; apart from the series, so that nobody
+    /// What each account and region reports of itself; apart from the series, so that nobody
     /// who asks waits while they are encoded.
-    reports: Mutex<BTreeMap<TargetKey, (TargetStatus, f64)>>,
+    reports: Mutex<BTreeMap<TargetKey, TargetStatus>>,
     snapshot: RwLock<Arc<Snapshot>>,
     /// The newest snapshot that was scraped.
     scraped: AtomicU64,
@@ -202,8 +200,7 @@ impl Publisher {
         if let Some(view) = view {
             let left = room(parts.range(..key).map(|(_, part)| part), most);
             parts.insert(key.clone(), Part::new(&view, left, keep_plain));
-            self.reports()
-                .insert(key.clone(), (view.status, view.forecast));
+            self.reports().insert(key.clone(), view.status);
         } else {
             self.reports().remove(key);
         }
@@ -233,10 +230,10 @@ impl Publisher {
 
     /// Takes over what an account and region reports of itself, and leaves its series as they are.
     pub fn note_status(&self, key: &TargetKey, status: TargetStatus) {
-        self.reports().entry(key.clone()).or_default().0 = status;
+        self.reports().insert(key.clone(), status);
     }
 
-    fn reports(&self) -> MutexGuard<'_, BTreeMap<TargetKey, (TargetStatus, f64)>> {
+    fn reports(&self) -> MutexGuard<'_, BTreeMap<TargetKey, TargetStatus>> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,11 +266,7 @@ impl Publisher {
         ExporterStatus {
             series: snapshot.series,
             series_dropped: snapshot.dropped,
-            spend: Spend {
-                metrics_requested: self.telemetry.metrics_requested(),
-                forecast_usd_per_month: reports.values().map(|(_, forecast)| forecast).sum(),
-            },
-            targets: reports.values().map(|(status, _)| status.clone()).collect(),
+            targets: reports.values().cloned().collect(),
             ..ExporterStatus::default()
         }
     }

@@ -9,10 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::book::Minute;
+use super::budget::Economy;
 use super::checkpoint::{self, Books, Header, Store};
 use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
+use super::gates::Gates;
+use super::plan;
 use super::problems::Problems;
 use super::snapshot::{Publisher, TargetKey};
 use super::telemetry::{Scope, Telemetry};
@@ -62,6 +65,8 @@ pub struct Parts {
     pub claims: Arc<std::sync::Mutex<HashMap<(String, String), TargetKey>>>,
     /// Where the books are kept, if anywhere.
     pub store: Option<Arc<Store>>,
+    /// What may be spent.
+    pub economy: Arc<Economy>,
 }
 
 /// The state of a target; its loops run in [`run`].
@@ -82,6 +87,10 @@ pub struct Target {
     last_found: BTreeMap<ServiceId, Minute>,
     pub(super) problems: Problems,
     pub(super) catching_up_until: i64,
+    /// What rules rows out.
+    pub(super) gates: Gates,
+    /// When it was last looked up what is active.
+    pub(super) listed: Minute,
 }
 
 /// Watches an account and region until it is dropped.
@@ -98,6 +107,8 @@ pub async fn run(parts: Parts) {
         last_found: BTreeMap::new(),
         problems: Problems::default(),
         catching_up_until: 0,
+        gates: Gates::default(),
+        listed: Minute::default(),
     };
     target.restore();
     target.publish().await;
@@ -205,15 +216,16 @@ impl Target {
                     next_poll.get_or_insert_with(Instant::now);
                 }
                 () = tokio::time::sleep_until(poll_at), if next_poll.is_some() => {
-                    let interval = Duration::from(self.config().spec.collection.interval());
                     let suspended = self.config().spec.suspend;
                     let round = if suspended { Round::Done } else { self.poll(aws).await };
+                    self.publish().await;
+                    let interval = self.interval();
                     let pause = match round {
                         Round::Done => interval,
                         Round::Failed => interval.min(POLL_RETRY),
                         Round::More => BACKLOG_PAUSE,
+                        Round::Unpaid(wait) => wait.max(BACKLOG_PAUSE),
                     };
-                    self.publish().await;
                     // The cadence does not drift by the time that a poll takes.
                     next_poll = Some((poll_at + pause).max(Instant::now() + Duration::from_secs(1)));
                 }
@@ -221,9 +233,11 @@ impl Target {
                     if changed.is_err() {
                         return;
                     }
-                    let interval = Duration::from(config.borrow_and_update().config.spec.collection.interval());
-                    next_poll = next_poll.map(|at| at.min(Instant::now() + interval));
+                    config.mark_unchanged();
                     self.publish().await;
+                    // A budget that was raised is used at once.
+                    let latest = Instant::now() + self.interval();
+                    next_poll = next_poll.map(|at| at.min(latest));
                 }
                 _ = start_check.tick() => {
                     if self.start_was_seen() {
@@ -349,6 +363,24 @@ impl Target {
         }
     }
 
+    /// How often is polled now.
+    fn interval(&self) -> Duration {
+        Duration::from_secs(self.parts.economy.terms().interval_seconds.into())
+    }
+
+    /// Says what polling costs, at each interval that the budget may come to.
+    fn note_demand(&self) {
+        let (config, now) = (self.config(), Minute::of(SystemTime::now()));
+        let (economy, latency) = (&self.parts.economy, &config.spec.latency);
+        let demand = economy.rungs().into_iter().map(|interval| {
+            if config.spec.suspend {
+                return 0.0;
+            }
+            plan::forecast(&self.watched, &self.gates, latency, interval, now)
+        });
+        economy.demand(&self.parts.key, demand.collect());
+    }
+
     /// Whether a backlog was added so lately that rules must not judge.
     pub(super) fn catching_up(&self) -> bool {
         now_seconds() < self.catching_up_until
@@ -385,6 +417,7 @@ impl Target {
             watched.show(scraped, now, patience);
         }
         self.note_counted();
+        self.note_demand();
         let publisher = self.parts.publisher.clone();
         if !self.save().await {
             publisher.note_status(&self.parts.key, view::status(self));
@@ -416,6 +449,10 @@ impl Target {
             partition: header.partition,
         });
         self.catching_up_until = books.catching_up_until;
+        self.gates = Gates::distrusting(books.distrusted);
+        if let Some(bucket) = books.bucket {
+            self.parts.economy.restore(bucket);
+        }
         for (name, at) in books.last_found {
             if let Some(id) = ServiceId::from_name(&name) {
                 self.last_found.insert(id, at);
@@ -445,6 +482,7 @@ impl Target {
         self.watched.clear();
         self.services.clear();
         self.last_found.clear();
+        self.gates = Gates::default();
         if let Some(store) = &self.parts.store {
             store.forget(&self.parts.key);
             store.load(&self.parts.key);
@@ -473,6 +511,8 @@ impl Target {
                 .collect(),
             last_poll: self.services.iter().filter_map(last_poll).collect(),
             catching_up_until: self.catching_up_until,
+            distrusted: self.gates.distrusted().cloned().collect(),
+            bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),
         };
         let (bytes, store) = (checkpoint::encode(&header, &books), store.clone());
@@ -509,6 +549,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
         self.parts.publisher.publish(&self.parts.key, None, most);
+        self.parts.economy.leave(&self.parts.key);
         for id in self.services.keys() {
             self.parts.telemetry.forget(&self.scope(*id));
         }

@@ -11,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::budget::Terms;
+use super::plan::DOLLARS_PER_METRIC;
 use crate::api::Reason;
 
 /// A handle on all of the exporter's own metrics; clones share them.
@@ -23,8 +25,10 @@ struct Metrics {
     aws_requests: Family<Action, Counter>,
     aws_request_failures: Family<Failure, Counter>,
     requested: Counter,
+    spent: Counter<f64, AtomicU64>,
     late_corrections: Family<Scope, Counter>,
     absurd_datapoints: Family<Scope, Counter>,
+    wrongly_ruled_out: Family<Scope, Counter>,
     lost: Family<Scope, Counter>,
     checkpoint: Gauge,
     checkpoint_failures: Counter,
@@ -33,7 +37,9 @@ struct Metrics {
     last_discovery: Family<Scope, Gauge>,
     resources: Family<Scope, Gauge>,
     poll_interval: Gauge,
+    rung: Gauge,
     forecast: Gauge<f64, AtomicU64>,
+    budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
     series: Gauge,
     series_dropped: Gauge,
     config_reload_failed: Gauge,
@@ -99,6 +105,10 @@ impl Telemetry {
                 "metrics_requested",
                 "Metrics requested from GetMetricData as CloudWatch bills them: 0.01 US dollars for 1000"
             ),
+            spent: metric!(
+                "spent_dollars",
+                "What CloudWatch has charged in US dollars for the metrics that were requested"
+            ),
             late_corrections: metric!(
                 "late_corrections",
                 "Minutes whose value changed after it had been counted"
@@ -106,6 +116,10 @@ impl Telemetry {
             absurd_datapoints: metric!(
                 "absurd_datapoints",
                 "Datapoints that no metric can have (negative, not a number, beyond all bounds); they are not counted"
+            ),
+            wrongly_ruled_out: metric!(
+                "wrongly_ruled_out",
+                "Days in which the daily comparison found something in a series that had not been asked for because another one ruled it out; it was added"
             ),
             lost: metric!(
                 "lost_seconds",
@@ -133,6 +147,14 @@ impl Telemetry {
             ),
             resources: metric!("resources", "Resources that belong to the stack"),
             poll_interval: metric!("poll_interval_seconds", "How often CloudWatch is asked now"),
+            rung: metric!(
+                "budget_rung",
+                "How many rungs of the ladder polling is slower than asked for, to stay within the budget; 0 at the stack's own interval"
+            ),
+            budget: metric!(
+                "budget_dollars_per_month",
+                "What this exporter may spend in 30 days in US dollars, its part of spec.collection.budgetUsdPerMonth; absent without a budget"
+            ),
             forecast: metric!(
                 "spend_forecast_dollars_per_month",
                 "What CloudWatch charges in US dollars for 30 days at the present plan"
@@ -186,6 +208,8 @@ impl Telemetry {
     /// A call was billed.
     pub fn billed(&self, metrics: u64) {
         self.0.requested.inc_by(metrics);
+        #[expect(clippy::cast_precision_loss, reason = "metrics of one call")]
+        self.0.spent.inc_by(metrics as f64 * DOLLARS_PER_METRIC);
     }
 
     /// Metrics billed since the process started.
@@ -200,6 +224,11 @@ impl Telemetry {
             .get_or_create(scope)
             .inc_by(corrections);
         self.0.absurd_datapoints.get_or_create(scope).inc_by(absurd);
+    }
+
+    /// A series was not asked for although it had something.
+    pub fn wrongly_ruled_out(&self, scope: &Scope) {
+        self.0.wrongly_ruled_out.get_or_create(scope).inc();
     }
 
     /// Seconds are missing in the counters for ever.
@@ -254,9 +283,18 @@ impl Telemetry {
     }
 
     /// The plan in effect.
-    pub fn planned(&self, interval_seconds: u32, forecast: f64) {
-        self.0.poll_interval.set(interval_seconds.into());
-        self.0.forecast.set(forecast);
+    pub fn planned(&self, terms: &Terms) {
+        self.0.poll_interval.set(terms.interval_seconds.into());
+        self.0
+            .rung
+            .set(i64::try_from(terms.rung).unwrap_or(i64::MAX));
+        self.0.forecast.set(terms.forecast);
+        match terms.budget {
+            Some(budget) => {
+                self.0.budget.get_or_create(&[]).set(budget);
+            }
+            None => self.0.budget.clear(),
+        }
     }
 
     /// A snapshot was published.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::book::{Minute, Reading};
+use super::collect::minutes;
 use super::encode::{render_labels, tag_label};
-use super::plan;
-use super::series::{SETTLE_MINUTES, Series, statistics};
+use super::series::{SETTLE_MINUTES, Series};
 use super::snapshot::{Row, RowValue, SubjectView, View};
 use super::target::Target;
 use crate::api::exporter_status::{ServiceStatus, TargetStatus};
@@ -30,22 +30,10 @@ pub static CATCHING_UP: Family = Family {
 pub fn view(target: &Target) -> View {
     let config = target.config();
     let now = Minute::of(SystemTime::now());
-    let interval = config.spec.collection.interval().as_secs();
+    let interval = minutes(target.parts.economy.terms().interval_seconds);
     let latency = &config.spec.latency;
-    let billed: usize = target
-        .watched
-        .iter()
-        .filter(|watched| !watched.retired(now))
-        .flat_map(|watched| &watched.series)
-        .map(|series| statistics(series.metric, latency).len().div_ceil(5))
-        .sum();
     let mut view = View {
         status: status(target),
-        forecast: if config.spec.suspend {
-            0.0
-        } else {
-            plan::dollars_per_month(billed as u64, interval)
-        },
         ..View::default()
     };
     let Some(identity) = &target.identity else {
@@ -56,7 +44,6 @@ pub fn view(target: &Target) -> View {
         ("account_id", identity.account_id.as_str()),
         ("region", target.parts.key.1.as_str()),
     ];
-    let oldest = now.back(i64::from(interval.div_ceil(60)) + SETTLE_MINUTES + 2);
     let quantiles: Vec<Arc<str>> = latency
         .quantiles
         .iter()
@@ -72,6 +59,7 @@ pub fn view(target: &Target) -> View {
             .labels
             .iter()
             .map(|(name, value)| (*name, &**value));
+        let oldest = now.back(watched.patience(now, interval) + SETTLE_MINUTES + 2);
         view.subjects.push(SubjectView {
             labels: render_labels(common.into_iter().chain(labels)).into(),
             rows: watched

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::book::Minute;
-use super::series::{SETTLE_MINUTES, SavedSeries, Series};
+use super::series::{SETTLE_MINUTES, SavedSeries, Series, Stat};
 use crate::services::{Metric, ServiceId, Subject, SubjectKey};
+
+/// An idle subject is at most so many minutes without a question: what happens in it is seen that late at worst.
+pub const STALEST_MINUTES: i64 = 20;
+/// A subject waits a part of the time for which it has been idle.
+const PATIENCE_PER_IDLE_TIME: i64 = 8;
+/// CloudWatch lists a metric as recently active for three hours after a datapoint, or up to fifty minutes longer.
+const LISTED_AS_ACTIVE_MINUTES: i64 = 4 * 60;
 
 /// How the world gets to see a counter start.
 ///
@@ -37,6 +44,18 @@ pub struct Watched {
     start: Start,
     /// Up to when rows that left had counted: should they come back, they go on from there.
     row_left: Minute,
+    life: Life,
+}
+
+/// When something happened in a subject, and when it was asked for: an idle one is asked ever less often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Life {
+    /// The newest minute in which any counter counted something. A subject is taken to be active when it is found.
+    active: Minute,
+    /// The same of the shape's pulse.
+    pulse: Minute,
+    /// When it was last asked for with success.
+    asked: Minute,
 }
 
 /// A subject with its books, as it is saved.
@@ -53,6 +72,7 @@ pub struct SavedSubject<'a> {
     from: Minute,
     open: bool,
     missing: Option<(u32, Minute)>,
+    life: Life,
     series: Vec<SavedSeries<'a>>,
 }
 
@@ -68,6 +88,11 @@ impl Watched {
             from,
             start: Start::Unannounced,
             row_left: Minute::default(),
+            life: Life {
+                active: from,
+                pulse: from,
+                asked: Minute::default(),
+            },
         }
     }
 
@@ -119,6 +144,62 @@ impl Watched {
             .is_some_and(|(rounds, since)| rounds >= 2 && self.settle_at(now) >= since)
     }
 
+    /// How many minutes may pass between two questions, when those in which something happens are asked for
+    /// every `interval`: an eighth of the time for which nothing was counted, [`STALEST_MINUTES`] at most.
+    pub fn patience(&self, now: Minute, interval: i64) -> i64 {
+        let counts = |series: &Series| series.metric.kind.counts();
+        if !self.series.iter().any(counts) {
+            return interval;
+        }
+        let idle = now.0 - self.life.active.0;
+        (idle / PATIENCE_PER_IDLE_TIME)
+            .min(STALEST_MINUTES)
+            .max(interval)
+    }
+
+    /// Whether it is to be asked for now: the next poll, an `interval` away, would be too late.
+    pub fn due(&self, now: Minute, interval: i64) -> bool {
+        let patience = self.patience(now, interval);
+        patience <= interval || now.0 - self.life.asked.0 + interval > patience
+    }
+
+    /// Whether the last answers had nothing of the shape's pulse, from a series' first unsettled minute on.
+    pub fn has_no_pulse(&self, series: &Series) -> bool {
+        let pulse = self.subject.shape.pulse();
+        pulse.is_some_and(|pulse| self.series.iter().any(|s| s.metric.cloudwatch == pulse))
+            && self.life.pulse < series.through
+    }
+
+    /// Notes what an answer to a row has in it.
+    pub fn note(&mut self, row: usize, stats: &[Stat], points: &[Vec<(Minute, f64)>], now: Minute) {
+        self.life.asked = now;
+        let metric = self.series[row].metric;
+        let counts = stats.iter().zip(points).filter(|(stat, _)| stat.adds_up());
+        let newest = counts
+            .flat_map(|(_, points)| points)
+            .filter(|(_, value)| *value > 0.0)
+            .map(|(minute, _)| *minute)
+            .max();
+        if let Some(newest) = newest {
+            self.life.active = self.life.active.max(newest);
+            if self.subject.shape.pulse() == Some(metric.cloudwatch) {
+                self.life.pulse = self.life.pulse.max(newest);
+            }
+        }
+    }
+
+    /// Notes that CloudWatch lists it among what was active of late. If that is news, it is due.
+    pub fn wake(&mut self, now: Minute) {
+        if self.is_asleep(now) {
+            self.life.asked = Minute::default();
+        }
+    }
+
+    /// Whether nothing was counted for so long that CloudWatch would not list it as active.
+    pub fn is_asleep(&self, now: Minute) -> bool {
+        now.0 - self.life.active.0 > LISTED_AS_ACTIVE_MINUTES
+    }
+
     /// Every minute before this one is final in all counters of the subject, as the world sees them.
     pub fn through(&self) -> Option<Minute> {
         let held_at = self.held().then_some(self.from);
@@ -156,6 +237,7 @@ impl Watched {
             .working_for(saved.longest_work_minutes);
         let mut watched = Self::new(subject, saved.from);
         watched.missing = saved.missing;
+        watched.life = saved.life;
         if saved.open {
             watched.start = Start::Open;
         }
@@ -188,6 +270,7 @@ impl Watched {
             from: self.from,
             open: self.start == Start::Open,
             missing: self.missing,
+            life: self.life,
             series: self.series.iter().map(Series::saved).collect(),
         }
     }

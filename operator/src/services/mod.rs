@@ -176,6 +176,13 @@ pub struct Shape {
     pub metrics: &'static [Metric],
 }
 
+impl Shape {
+    /// The metric without which most others of the shape have no datapoints.
+    pub fn pulse(&self) -> Option<&'static str> {
+        self.metrics.iter().find_map(|metric| metric.within)
+    }
+}
+
 /// A row of a metric table. Made by [`Metric::counter`] and its siblings.
 #[derive(Debug)]
 pub struct Metric {
@@ -198,6 +205,8 @@ pub struct Metric {
     /// Whether it is nearly always zero, and the same metric without dimensions, that of the whole
     /// region, tells when it is.
     pub gated: bool,
+    /// The subject's other metric without which this one has no datapoints: what did not run had no duration.
+    pub within: Option<&'static str>,
     /// Of a distribution, the gauge of its greatest value, for stacks with `spec.latency.maxima`.
     pub maximum: Option<&'static Family>,
 }
@@ -215,6 +224,7 @@ impl Metric {
             needs: Features::NONE,
             period_minutes: 1,
             gated: false,
+            within: None,
             maximum: None,
         }
     }
@@ -282,6 +292,13 @@ impl Metric {
     #[must_use]
     pub const fn gated(mut self) -> Self {
         self.gated = true;
+        self
+    }
+
+    /// Has datapoints only where the subject's other metric has some.
+    #[must_use]
+    pub const fn within(mut self, metric: &'static str) -> Self {
+        self.within = Some(metric);
         self
     }
 
@@ -635,6 +652,23 @@ mod tests {
                         .maximum
                         .is_none_or(|family| family.kind == FamilyKind::Gauge),
                     "{}",
+                    metric.cloudwatch
+                );
+                let within = |pulse| {
+                    let pulse = shape.metrics.iter().find(|row| row.cloudwatch == pulse);
+                    pulse.is_some_and(|row| {
+                        row.kind == MetricKind::Counter
+                            && row.within.is_none()
+                            && row.needs == Features::NONE
+                            && row.period_minutes == metric.period_minutes
+                    })
+                };
+                assert!(metric.within.is_none_or(within), "{}", metric.cloudwatch);
+                assert!(
+                    metric
+                        .within
+                        .is_none_or(|pulse| Some(pulse) == shape.pulse()),
+                    "{}: one pulse a shape",
                     metric.cloudwatch
                 );
                 assert!(

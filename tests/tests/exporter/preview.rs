@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Output;
 
 use nightjar_tests::simulator::Simulator;
+use nightjar_tests::simulator::meter::Reading;
 use serde_json::{Value, json};
 
 use crate::harness::{Exporter, nightjar, simulator, stack};
@@ -115,7 +116,7 @@ async fn what_the_plan_counts_is_what_the_exporter_does() {
 
     let exporter = Exporter::start(&simulator, &stack(STACK)).await;
     exporter.until_polled().await;
-    let planned = current(&report)["metricsPerPoll"].as_f64().unwrap() * 43_200.0 * 0.01 / 1000.0;
+    let planned = current(&report)["usdPerMonth"].as_f64().unwrap();
     exporter
         .until("the exporter forecasts what is planned", async |e| {
             let spend = &e.status().await["spend"];
@@ -135,25 +136,38 @@ async fn what_the_plan_counts_is_what_the_exporter_does() {
         (&lambda["metricsPerPoll"], &lambda["metricsPerAudit"]),
         (&json!(8), &json!(4))
     );
-    simulator.reset_meter();
+    // Whole polls lie between some two looks at the meter, wherever in a poll the first look was.
+    let mut looks = Vec::new();
     exporter
         .until("whole polls ask and cost what is planned", async |_| {
-            let meter = simulator.meter();
+            looks.push(simulator.meter());
+            let now = looks.last().unwrap();
             report["targets"].as_array().unwrap().iter().all(|target| {
-                let rate = current(target);
-                let reading = meter
-                    .iter()
-                    .find(|r| r.api == "cloudwatch:GetMetricData" && r.region == target["region"]);
-                reading.is_some_and(|reading| {
-                    let polls = reading.requests / rate["callsPerPoll"].as_u64().unwrap();
+                let (rate, after) = (current(target), asked_in(now, &target["region"]));
+                let (calls, metrics) = (
+                    rate["callsPerPoll"].as_u64().unwrap(),
+                    rate["metricsPerPoll"].as_u64().unwrap(),
+                );
+                looks.iter().any(|look| {
+                    let before = asked_in(look, &target["region"]);
+                    let polls = (after.0 - before.0) / calls;
                     polls >= 3
-                        && reading.requests == polls * rate["callsPerPoll"].as_u64().unwrap()
-                        && reading.metrics_billed
-                            == polls * rate["metricsPerPoll"].as_u64().unwrap()
+                        && after.0 - before.0 == polls * calls
+                        && after.1 - before.1 == polls * metrics
                 })
             })
         })
         .await;
+}
+
+/// Requests for metrics in a region, and the metrics that were billed for them.
+fn asked_in(meter: &[Reading], region: &Value) -> (u64, u64) {
+    let of_region = meter
+        .iter()
+        .filter(|r| r.api == "cloudwatch:GetMetricData" && r.region == *region);
+    of_region.fold((0, 0), |sum, r| {
+        (sum.0 + r.requests, sum.1 + r.metrics_billed)
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

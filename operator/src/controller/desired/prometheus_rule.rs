@@ -58,12 +58,11 @@ pub fn text(stack: &ServerlessStack, resolved: &Resolved) -> String {
 }
 
 fn rule_file(stack: &ServerlessStack, resolved: &Resolved) -> RuleFile {
+    let own = stack.spec.collection.interval();
     RuleFile {
         groups: groups(&Context {
             stack,
-            interval: resolved
-                .interval
-                .unwrap_or(stack.spec.collection.interval()),
+            interval: resolved.interval.map_or(own, |interval| interval.max(own)),
             runbook_url: &resolved.exporter.runbook_url,
         }),
     }

@@ -27,6 +27,7 @@ fn resolved() -> Resolved {
             monitor_labels: Vec::new(),
             runbook_url: "https://example.com/".to_owned(),
             interval: None,
+            budget_usd_per_month: None,
             scrape_interval: None,
         },
         service_monitors: true,

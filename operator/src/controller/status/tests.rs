@@ -29,6 +29,8 @@ fn exporter(targets: Vec<TargetStatus>) -> Exporter {
             spend: Spend {
                 metrics_requested: 1,
                 forecast_usd_per_month: 12.345,
+                interval_seconds: 300,
+                ..Spend::default()
             },
             targets,
             ..ExporterStatus::default()
@@ -57,6 +59,7 @@ fn facts(exporters: &[Exporter]) -> Facts<'static> {
         object_name: "checkout-exporter",
         generation: Some(2),
         suspend: false,
+        interval: Duration::from_secs(300),
         invalid: &[],
         failed: None,
         monitoring: Monitoring::Annotations,
@@ -124,6 +127,49 @@ fn a_stack_whose_exporter_reads_all_its_places_is_ready_and_counted() {
     );
     assert_eq!(status.spend.forecast_usd_per_month, "12.35");
     assert_eq!(status.exporter.config_hash, HASH);
+}
+
+/// An exporter with a budget, polling at an interval.
+fn thrifty(interval_seconds: u32, least: Option<f64>) -> Exporter {
+    let mut exporter = exporter(vec![target("eu-west-1")]);
+    if let Ok(status) = &mut exporter.status {
+        status.spend.interval_seconds = interval_seconds;
+        status.spend.budget_usd_per_month = Some(20.0);
+        status.spend.least_budget_usd_per_month = least;
+    }
+    exporter
+}
+
+fn verdict(exporters: &[Exporter], type_: &str) -> (String, String, String) {
+    let status = judged(&facts(exporters));
+    let found = status.conditions.into_iter().find(|c| c.type_ == type_);
+    let found = found.unwrap();
+    (found.status, found.reason, found.message)
+}
+
+#[test]
+fn a_budget_that_makes_polling_slower_is_told_and_the_stack_is_ready() {
+    let (status, reason, message) = verdict(&[thrifty(600, None)], WITHIN_BUDGET);
+    assert_eq!((&*status, &*reason), ("True", "BudgetStretched"));
+    assert!(
+        message.contains("every 10m instead of every 5m"),
+        "{message}"
+    );
+    assert_eq!(judged(&facts(&[thrifty(600, None)])).spend.interval, "10m");
+    assert_eq!(verdict(&[thrifty(600, None)], READY).0, "True");
+    assert_eq!(
+        verdict(&[thrifty(300, None)], WITHIN_BUDGET).1,
+        "AsExpected"
+    );
+}
+
+#[test]
+fn a_budget_that_allows_no_polling_names_the_least_one_of_all_exporters_together() {
+    let exporters = [thrifty(3600, Some(21.111)), thrifty(3600, None)];
+    let (status, reason, message) = verdict(&exporters, WITHIN_BUDGET);
+    assert_eq!((&*status, &*reason), ("False", "BudgetTooSmall"));
+    assert!(message.contains("\"41.12\""), "{message}");
+    assert_eq!(verdict(&exporters, READY).1, "BudgetTooSmall");
 }
 
 #[test]

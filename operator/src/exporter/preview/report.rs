@@ -6,8 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::book::{DAY, Minute, Reading};
+use super::super::collect::minutes;
 use super::super::config::Config;
 use super::super::discover::Discovered;
+use super::super::gates::Gates;
 use super::super::plan::{self, Batch};
 use super::super::view;
 use super::super::watched::Watched;
@@ -59,16 +61,21 @@ pub struct Rate {
     pub current: bool,
     /// Calls of `GetMetricData` in a poll.
     pub calls_per_poll: u64,
-    /// Metrics in a poll, as they are billed.
+    /// Metrics in a poll, as they are billed, when everything is in use and nothing fails: what a region's own series
+    /// rules out, errors and throttles above all, is not asked for. Idle resources are asked for less often.
     pub metrics_per_poll: u64,
+    /// The same when everything fails.
+    pub most_metrics_per_poll: u64,
     /// Metrics that are asked for once a day, to compare the day before with what was counted of it.
     pub metrics_per_audit: u64,
     /// Calls in 30 days.
     pub calls_per_month: u64,
     /// Metrics in 30 days, as they are billed.
     pub metrics_per_month: u64,
-    /// US dollars for 30 days.
+    /// US dollars for 30 days, when everything is in use and nothing fails.
     pub usd_per_month: f64,
+    /// US dollars for 30 days, when everything fails all the time.
+    pub most_usd_per_month: f64,
 }
 
 /// One account and region.
@@ -275,8 +282,11 @@ fn intervals(own: Duration) -> BTreeSet<Duration> {
 
 /// What is asked in the middle of things.
 struct Asked {
-    /// The calls of a poll: each window reaches from what had settled at the poll before until now.
+    /// The calls of a poll in which nothing fails: each window reaches from what had settled at the poll before until
+    /// now.
     poll: Vec<Batch>,
+    /// Metrics, as they are billed, of a poll in which everything fails.
+    most: u64,
     /// The calls that compare a day.
     audit: Vec<Batch>,
 }
@@ -284,24 +294,30 @@ struct Asked {
 fn ask(resources: &[Resource], latency: &Latency, interval: Duration, today: Minute) -> Asked {
     // A day is compared when its night is over.
     let now = Minute(today.0 + DAY / 2);
-    let before = now.back(i64::from(interval.as_secs().div_ceil(60)));
-    let yesterday = today.back(DAY);
-    let watched: Vec<Watched> = resources
-        .iter()
-        .flat_map(|resource| &resource.subjects)
-        .map(|subject| {
-            let mut watched = Watched::new(subject.clone(), yesterday);
+    let before = now.back(minutes(interval.as_secs()));
+    let since = |begun: Minute| -> Vec<Watched> {
+        let subjects = resources.iter().flat_map(|resource| &resource.subjects);
+        let watched = subjects.map(|subject| {
+            let mut watched = Watched::new(subject.clone(), begun);
             let settled = watched.settle_at(before);
             for series in &mut watched.series {
                 series.through = settled;
                 series.read_through = settled;
             }
             watched
-        })
-        .collect();
+        });
+        watched.collect()
+    };
+    let interval = minutes(interval.as_secs());
+    // What began just now is in use.
+    let active = since(now);
+    let groups = plan::groups(&active, latency, interval, now);
+    let failing = plan::billed_metrics(&groups);
+    let quiet = Gates::closed(&active).sort(&active, groups, now).first;
     Asked {
-        poll: plan::batches(plan::groups(&watched, latency, now)),
-        audit: plan::batches(plan::audits(&watched, now)),
+        poll: plan::batches(quiet),
+        most: failing,
+        audit: plan::batches(plan::audits(&since(today.back(DAY)), now)),
     }
 }
 
@@ -310,16 +326,19 @@ fn rate(asked: &Asked, interval: Duration, current: bool) -> Rate {
     let polls = MONTH_SECONDS / u64::from(interval.as_secs().max(1));
     let billed = |calls: &[Batch]| calls.iter().map(Batch::billed_metrics).sum::<u64>();
     let (metrics_per_poll, metrics_per_audit) = (billed(&asked.poll), billed(&asked.audit));
-    let metrics_per_month = metrics_per_poll * polls + metrics_per_audit * MONTH_DAYS;
+    let month = |metrics_per_poll| metrics_per_poll * polls + metrics_per_audit * MONTH_DAYS;
+    let most_metrics_per_poll = asked.most.max(metrics_per_poll);
     Rate {
         interval: interval.to_string(),
         current,
         calls_per_poll: asked.poll.len() as u64,
         metrics_per_poll,
+        most_metrics_per_poll,
         metrics_per_audit,
         calls_per_month: asked.poll.len() as u64 * polls + asked.audit.len() as u64 * MONTH_DAYS,
-        metrics_per_month,
-        usd_per_month: metrics_per_month as f64 * plan::DOLLARS_PER_METRIC,
+        metrics_per_month: month(metrics_per_poll),
+        usd_per_month: month(metrics_per_poll) as f64 * plan::DOLLARS_PER_METRIC,
+        most_usd_per_month: month(most_metrics_per_poll) as f64 * plan::DOLLARS_PER_METRIC,
     }
 }
 
@@ -362,6 +381,7 @@ impl Report {
         let services = || targets.iter().flat_map(|target| target.services.values());
         let nothing = Asked {
             poll: Vec::new(),
+            most: 0,
             audit: Vec::new(),
         };
         let mut rates: Vec<Rate> = intervals(interval)
@@ -372,10 +392,12 @@ impl Report {
             for (total, rate) in rates.iter_mut().zip(&target.intervals) {
                 total.calls_per_poll += rate.calls_per_poll;
                 total.metrics_per_poll += rate.metrics_per_poll;
+                total.most_metrics_per_poll += rate.most_metrics_per_poll;
                 total.metrics_per_audit += rate.metrics_per_audit;
                 total.calls_per_month += rate.calls_per_month;
                 total.metrics_per_month += rate.metrics_per_month;
                 total.usd_per_month += rate.usd_per_month;
+                total.most_usd_per_month += rate.most_usd_per_month;
             }
         }
         Self {

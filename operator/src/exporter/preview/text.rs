@@ -85,7 +85,10 @@ fn inventory(out: &mut String, report: &Report) {
 }
 
 fn prices(out: &mut String, report: &Report) {
-    out.push_str("What CloudWatch charges for 30 days, at this interval and at others:\n\n");
+    out.push_str(
+        "What CloudWatch charges for 30 days, at this interval and at others, when everything is in use and nothing\n\
+         fails, and at most, when everything fails all the time. Idle resources cost less:\n\n",
+    );
     let head = [
         "INTERVAL",
         "CALLS/POLL",
@@ -93,6 +96,7 @@ fn prices(out: &mut String, report: &Report) {
         "CALLS/MONTH",
         "METRICS/MONTH",
         "USD/MONTH",
+        "AT MOST",
     ];
     let mut table = Table::new(&head, 1);
     for rate in &report.intervals {
@@ -104,6 +108,7 @@ fn prices(out: &mut String, report: &Report) {
             number(rate.calls_per_month),
             number(rate.metrics_per_month),
             dollars(rate.usd_per_month),
+            dollars(rate.most_usd_per_month),
         ]);
     }
     table.write(out);

@@ -40,12 +40,14 @@ static LONGEST_INTEGRATION_DURATION: Family = Family {
 };
 
 const REQUESTS_ROW: Metric = Metric::counter("Count", &REQUESTS);
-const DURATION_ROW: Metric = Metric::distribution("Latency", &DURATION, &LONGEST_DURATION);
+const DURATION_ROW: Metric =
+    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION).within("Count");
 const INTEGRATION_ROW: Metric = Metric::distribution(
     "IntegrationLatency",
     &INTEGRATION_DURATION,
     &LONGEST_INTEGRATION_DURATION,
-);
+)
+.within("Count");
 
 /// A method of a resource of a stage of a REST API.
 pub static REST_METHOD: Shape = Shape {
@@ -60,8 +62,12 @@ pub static REST_METHOD: Shape = Shape {
     features: &[],
     metrics: &[
         REQUESTS_ROW,
-        Metric::counter("4XXError", &ERRORS).labelled(&[("code_class", "4xx")]),
-        Metric::counter("5XXError", &ERRORS).labelled(&[("code_class", "5xx")]),
+        Metric::counter("4XXError", &ERRORS)
+            .within("Count")
+            .labelled(&[("code_class", "4xx")]),
+        Metric::counter("5XXError", &ERRORS)
+            .within("Count")
+            .labelled(&[("code_class", "5xx")]),
         DURATION_ROW,
         INTEGRATION_ROW,
     ],
@@ -80,8 +86,12 @@ pub static HTTP_ROUTE: Shape = Shape {
     features: &[],
     metrics: &[
         REQUESTS_ROW,
-        Metric::counter("4xx", &ERRORS).labelled(&[("code_class", "4xx")]),
-        Metric::counter("5xx", &ERRORS).labelled(&[("code_class", "5xx")]),
+        Metric::counter("4xx", &ERRORS)
+            .within("Count")
+            .labelled(&[("code_class", "4xx")]),
+        Metric::counter("5xx", &ERRORS)
+            .within("Count")
+            .labelled(&[("code_class", "5xx")]),
         DURATION_ROW,
         INTEGRATION_ROW,
     ],

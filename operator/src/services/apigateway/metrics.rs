@@ -79,10 +79,13 @@ const fn errors(
     cloudwatch: &'static str,
     class: &'static [(&'static str, &'static str)],
 ) -> Metric {
-    Metric::counter(cloudwatch, &ERRORS).labelled(class)
+    Metric::counter(cloudwatch, &ERRORS)
+        .labelled(class)
+        .within("Count")
 }
 
-const DURATION_ROW: Metric = Metric::distribution("Latency", &DURATION, &LONGEST_DURATION);
+const DURATION_ROW: Metric =
+    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION).within("Count");
 const INTEGRATION_ROW: Metric = Metric::distribution(
     "IntegrationLatency",
     &INTEGRATION_DURATION,
@@ -105,7 +108,7 @@ pub static REST_STAGE: Shape = Shape {
         errors("4XXError", &[("code_class", "4xx")]),
         errors("5XXError", &[("code_class", "5xx")]),
         DURATION_ROW,
-        INTEGRATION_ROW,
+        INTEGRATION_ROW.within("Count"),
         Metric::counter(
             "CacheHitCount",
             &Family {
@@ -114,6 +117,7 @@ pub static REST_STAGE: Shape = Shape {
                 help: "Requests that the stage's cache answered. Source: AWS/ApiGateway CacheHitCount, Sum.",
             },
         )
+        .within("Count")
         .needs(CACHE),
         Metric::counter(
             "CacheMissCount",
@@ -123,6 +127,7 @@ pub static REST_STAGE: Shape = Shape {
                 help: "Requests that the stage's cache could not answer. Source: AWS/ApiGateway CacheMissCount, Sum.",
             },
         )
+        .within("Count")
         .needs(CACHE),
     ],
 };
@@ -141,7 +146,7 @@ pub static HTTP_STAGE: Shape = Shape {
         errors("4xx", &[("code_class", "4xx")]),
         errors("5xx", &[("code_class", "5xx")]),
         DURATION_ROW,
-        INTEGRATION_ROW,
+        INTEGRATION_ROW.within("Count"),
         Metric::counter(
             "DataProcessed",
             &Family {
@@ -150,6 +155,7 @@ pub static HTTP_STAGE: Shape = Shape {
                 help: "Data that the stage processed; HTTP APIs only. Source: AWS/ApiGateway DataProcessed, Sum.",
             },
         )
+        .within("Count")
         .unit(Unit::Bytes),
     ],
 };

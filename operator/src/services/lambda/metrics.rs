@@ -162,6 +162,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Runs that ended with an error of the function or of its runtime, timeouts included. Source: AWS/Lambda Errors, Sum.",
             },
         )
+        .within("Invocations")
         .gated(),
         Metric::counter(
             "Throttles",
@@ -184,7 +185,8 @@ pub static FUNCTION: Shape = Shape {
                 kind: FamilyKind::Gauge,
                 help: "Time that the function's code ran, without its initialisation. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda Duration, Maximum.",
             },
-        ),
+        )
+        .within("Invocations"),
         Metric::maximum(
             "ConcurrentExecutions",
             &Family {
@@ -192,7 +194,8 @@ pub static FUNCTION: Shape = Shape {
                 kind: FamilyKind::Gauge,
                 help: "The most runs of the function at one time; absent while idle. The greatest of all minutes settled since the last snapshot. Source: AWS/Lambda ConcurrentExecutions, Maximum.",
             },
-        ),
+        )
+        .within("Invocations"),
         Metric::counter(
             "DeadLetterErrors",
             &Family {

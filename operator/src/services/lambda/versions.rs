@@ -28,7 +28,8 @@ pub static VERSION: Shape = Shape {
                 kind: FamilyKind::Counter,
                 help: "Runs of the version or alias that failed; also in the series of the whole function. Source: AWS/Lambda Errors, Sum.",
             },
-        ),
+        )
+        .within("Invocations"),
         Metric::counter(
             "Throttles",
             &Family {
@@ -49,7 +50,8 @@ pub static VERSION: Shape = Shape {
                 kind: FamilyKind::Gauge,
                 help: "Time that the code of the version or alias ran. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda Duration, Maximum.",
             },
-        ),
+        )
+        .within("Invocations"),
         Metric::maximum(
             "ConcurrentExecutions",
             &Family {
@@ -57,7 +59,8 @@ pub static VERSION: Shape = Shape {
                 kind: FamilyKind::Gauge,
                 help: "The most runs of the version or alias at one time; absent while idle. The greatest of all minutes settled since the last snapshot. Source: AWS/Lambda ConcurrentExecutions, Maximum.",
             },
-        ),
+        )
+        .within("Invocations"),
     ],
 };
 
