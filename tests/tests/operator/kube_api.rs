@@ -535,13 +535,14 @@ impl Namespace {
     ) -> DynamicObject {
         let api = self.of(kind);
         let what = format!("{kind} {}/{name}", self.name);
-        eventually(
+        // A kind that was installed a moment ago is not served yet.
+        let asked = async || api.get_opt(name).await.map_err(|error| error.to_string());
+        let found = eventually(
             &what,
-            async || api.get_opt(name).await.unwrap(),
-            |object| object.as_ref().is_some_and(&is_so),
-        )
-        .await
-        .unwrap()
+            asked,
+            |answer| matches!(answer, Ok(Some(object)) if is_so(object)),
+        );
+        found.await.unwrap().unwrap()
     }
 
     /// Waits until a condition of a stack has a status and a reason.
