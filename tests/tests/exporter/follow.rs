@@ -105,6 +105,11 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// The newest sample of each series.
+    pub const fn last(&self) -> &BTreeMap<Series, f64> {
+        &self.before
+    }
+
     /// Scrapes once, and checks that no counter decreased and that each holds no less than what
     /// is final and no more than what there is; when all is final, that each is equal.
     pub async fn compare(&mut self, exporter: &Exporter) -> Compared {

@@ -24,3 +24,4 @@ mod restarts;
 mod secrets;
 mod selection;
 mod serving;
+mod thrift;
