@@ -5,3 +5,5 @@ pub mod http;
 pub mod samples;
 pub mod simulator;
 pub mod truth;
+#[cfg(test)]
+mod preflight;
