@@ -167,7 +167,7 @@ async fn a_cloudwatch_that_does_not_answer_in_time_is_told_and_last_good_data_st
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let page = http::request("GET", &exporter.at("/"), &[], "").await;
-    let page = String::from_utf8(page.unwrap()).unwrap();
+    let page = String::from_utf8(page.unwrap().to_vec()).unwrap();
     let ages: Vec<u32> = page
         .split(" min ago")
         .filter_map(|before| {
