@@ -254,9 +254,16 @@ fn iam() -> String {
     for (action, reason) in COMMON_ACTIONS {
         let _ = writeln!(text, "| `{action}` | {reason} |");
     }
-    for id in ServiceId::ALL {
-        for action in id.service().iam_actions {
-            let _ = writeln!(text, "| `{action}` | discovery of {} |", id.name());
+    let mut told = BTreeSet::new();
+    for action in ServiceId::ALL
+        .iter()
+        .flat_map(|id| id.service().iam_actions)
+    {
+        if told.insert(action) {
+            let uses_it = |id: &&ServiceId| id.service().iam_actions.contains(action);
+            let services = ServiceId::ALL.iter().filter(uses_it).map(|id| id.name());
+            let services = services.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "| `{action}` | discovery of {services} |");
         }
     }
     text.push_str(

@@ -17,6 +17,8 @@ mod exposition;
 mod failures;
 mod follow;
 mod harness;
+mod https;
+mod lateness;
 mod preview;
 mod protection;
 mod proxy;
