@@ -49,11 +49,13 @@ struct Metrics {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Action {
     action: &'static str,
+    region: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Failure {
     action: &'static str,
+    region: String,
     reason: &'static str,
 }
 
@@ -95,11 +97,11 @@ impl Telemetry {
         let metrics = Metrics {
             aws_requests: metric!(
                 "aws_requests",
-                "Requests to AWS, by IAM action; retries of the SDK are not counted apart"
+                "Requests to AWS, by IAM action and region; retries of the SDK are not counted apart"
             ),
             aws_request_failures: metric!(
                 "aws_request_failures",
-                "Requests to AWS that failed, by IAM action and reason"
+                "Requests to AWS that failed, by IAM action, region and reason"
             ),
             requested: metric!(
                 "metrics_requested",
@@ -189,20 +191,30 @@ impl Telemetry {
     }
 
     /// A request to AWS ended.
-    pub fn aws_request(&self, action: &'static str, failure: Option<Reason>) {
-        self.0.aws_requests.get_or_create(&Action { action }).inc();
+    pub fn aws_request(&self, action: &'static str, region: &str, failure: Option<Reason>) {
+        let region = region.to_owned();
+        let labels = Action {
+            action,
+            region: region.clone(),
+        };
+        self.0.aws_requests.get_or_create(&labels).inc();
         if let Some(reason) = failure {
             let failure = Failure {
                 action,
+                region,
                 reason: reason.as_str(),
             };
             self.0.aws_request_failures.get_or_create(&failure).inc();
         }
     }
 
-    /// Requests of an IAM action since the process started.
-    pub fn aws_requests(&self, action: &'static str) -> u64 {
-        self.0.aws_requests.get_or_create(&Action { action }).get()
+    /// Requests of an IAM action in a region since the process started.
+    pub fn aws_requests(&self, action: &'static str, region: &str) -> u64 {
+        let region = region.to_owned();
+        self.0
+            .aws_requests
+            .get_or_create(&Action { action, region })
+            .get()
     }
 
     /// A call was billed.
@@ -263,6 +275,18 @@ impl Telemetry {
             .resources
             .get_or_create(scope)
             .set(i64::try_from(resources).unwrap_or(i64::MAX));
+    }
+
+    /// What the process before this one knew: when CloudWatch had last answered, and when resources were looked up.
+    pub fn remembered(&self, scope: &Scope, polled: Option<i64>, discovered: Option<i64>) {
+        for (family, at) in [
+            (&self.0.last_poll, polled),
+            (&self.0.last_discovery, discovered),
+        ] {
+            if let Some(at) = at {
+                family.get_or_create(scope).set(at);
+            }
+        }
     }
 
     /// CloudWatch answered everything.
