@@ -20,7 +20,7 @@ use super::snapshot::TargetKey;
 pub const LADDER: [u32; 7] = [60, 120, 300, 600, 1200, 1800, 3600];
 const DAY: f64 = 86_400.0;
 /// A month of 30 days, and the day for which may be saved.
-pub const DAYS_PAID: f64 = 31.0;
+const DAYS_PAID: f64 = 31.0;
 /// What is in the bucket when it is new: six hours' worth.
 const FIRST_DAYS: f64 = 0.25;
 /// A faster rung is taken only if it leaves some of the budget, so that small changes change nothing.

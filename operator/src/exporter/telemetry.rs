@@ -38,6 +38,7 @@ struct Metrics {
     resources: Family<Scope, Gauge>,
     poll_interval: Gauge,
     rung: Gauge,
+    least_budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
     forecast: Gauge<f64, AtomicU64>,
     budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
     series: Gauge,
@@ -161,6 +162,10 @@ impl Telemetry {
             budget: metric!(
                 "budget_dollars_per_month",
                 "What this exporter may spend in 30 days in US dollars, its part of spec.collection.budgetUsdPerMonth; absent without a budget"
+            ),
+            least_budget: metric!(
+                "least_budget_dollars_per_month",
+                "The least that this exporter must be allowed to spend in 30 days in US dollars before it polls at all; absent while its budget is enough"
             ),
             forecast: metric!(
                 "spend_forecast_dollars_per_month",
@@ -319,11 +324,16 @@ impl Telemetry {
             .rung
             .set(i64::try_from(terms.rung).unwrap_or(i64::MAX));
         self.0.forecast.set(terms.forecast);
-        match terms.budget {
-            Some(budget) => {
-                self.0.budget.get_or_create(&[]).set(budget);
+        for (family, dollars) in [
+            (&self.0.budget, terms.budget),
+            (&self.0.least_budget, terms.least_budget),
+        ] {
+            match dollars {
+                Some(dollars) => {
+                    family.get_or_create(&[]).set(dollars);
+                }
+                None => family.clear(),
             }
-            None => self.0.budget.clear(),
         }
     }
 

@@ -12,10 +12,12 @@ const RUNBOOKS: &str = "RUNBOOK_URL";
 pub const SERVICE: &str = "operator";
 
 /// The file that the chart delivers.
-pub fn file() -> RuleFile {
-    RuleFile {
+pub fn text() -> String {
+    let file = RuleFile {
         groups: vec![group(NAMESPACE, RUNBOOKS)],
-    }
+    };
+    serde_saphyr::to_string(&file)
+        .expect("rules hold only strings, lists and maps with string keys")
 }
 
 /// The rules for an operator in that namespace.

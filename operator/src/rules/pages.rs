@@ -158,10 +158,21 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
     for line in &runbook.fix {
         let _ = writeln!(text, "- {line}");
     }
+    let of_operator = room.service == operator::SERVICE;
+    let (matchers, for_good) = if of_operator {
+        (
+            "namespace=<namespace>",
+            "the chart's value `metrics.rules.disabled`".to_owned(),
+        )
+    } else {
+        (
+            "stack=<stack> namespace=<namespace>",
+            format!("`spec.alerts.overrides.{id}: {{enabled: false}}` in the stack"),
+        )
+    };
     let _ = write!(
         text,
-        "\n## How to silence it\n\n{}\n\n```sh\namtool silence add alertname={id} stack=<stack> namespace=<namespace> --duration=2h --comment='why'\n```\n\n\
-         For good: `spec.alerts.overrides.{id}: {{enabled: false}}` in the stack.\n",
+        "\n## How to silence it\n\n{}\n\n```sh\namtool silence add alertname={id} {matchers} --duration=2h --comment='why'\n```\n\nFor good: {for_good}.\n",
         runbook.silence
     );
     text.push_str("\n## The rule\n\n");
@@ -169,7 +180,7 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
         let _ = write!(
             text,
             "{}; it must hold for {}:\n\n```promql\n{}\n```\n",
-            if room.service == operator::SERVICE {
+            if of_operator {
                 "For an operator in the namespace `nightjar`"
             } else {
                 "For the stack `checkout` in the namespace `shop`, with every default"
@@ -178,23 +189,25 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
             rule.expr
         );
     }
-    text.push_str(
-        "\n| `spec.alerts.overrides` | default | from | to | unit |\n|---|---|---|---|---|\n",
-    );
-    for (name, threshold) in [("threshold", &alert.threshold), ("minimum", &alert.minimum)] {
-        if let Some(t) = threshold {
-            let _ = writeln!(
-                text,
-                "| `{name}` | {} | {} | {} | {} |",
-                t.default, t.least, t.most, t.unit
-            );
+    if !of_operator {
+        text.push_str(
+            "\n| `spec.alerts.overrides` | default | from | to | unit |\n|---|---|---|---|---|\n",
+        );
+        for (name, threshold) in [("threshold", &alert.threshold), ("minimum", &alert.minimum)] {
+            if let Some(t) = threshold {
+                let _ = writeln!(
+                    text,
+                    "| `{name}` | {} | {} | {} | {} |",
+                    t.default, t.least, t.most, t.unit
+                );
+            }
         }
+        let _ = writeln!(text, "| `for` | {} | 0s | 24h | |", alert.for_);
+        let _ = writeln!(
+            text,
+            "| `severity` | {severity} | | | critical, warning or info |"
+        );
     }
-    let _ = writeln!(text, "| `for` | {} | 0s | 24h | |", alert.for_);
-    let _ = writeln!(
-        text,
-        "| `severity` | {severity} | | | critical, warning or info |"
-    );
     let _ = write!(
         text,
         "\nWhere the threshold comes from: {}.\n",

@@ -14,7 +14,7 @@
 //! | `threshold`, `minimum`, `threshold_percent` | the alert's numbers, as the stack has them |
 //! | `high_quantile`, `slow_quantile` | the greatest quantile that is published; the first from 0.9 on |
 //! | `unless_stopped` | `unless ...`: not of an exporter that its budget does not allow to poll at all |
-//! | `stopped` | what such an exporter's polling would cost in a month; absent without a budget |
+//! | `stopped` | such exporters, with the least budget in dollars that would; nothing without a budget |
 //! | `shards` | how many exporters the stack has, if several |
 //! | `fresh` | `and ...`: CloudWatch answered lately, so that a counter that stands still says something |
 //! | `deprecated`, `deprecated_soon` | functions whose runtime's support has ended, or ends within the threshold's days |
@@ -36,7 +36,6 @@ use super::runtimes;
 use crate::api::alerts::AlertOverride;
 use crate::api::objective::Objective;
 use crate::api::{Duration, ServerlessStack};
-use crate::exporter::budget::DAYS_PAID;
 use crate::services::ServiceId;
 
 /// CloudWatch's newest minutes still change for as long: see [`crate::exporter::series`].
@@ -273,13 +272,12 @@ impl Context<'_> {
         Duration::from_secs(range.seconds()).max(self.window())
     }
 
-    /// Exporters whose budget does not allow even the slowest polling, with what that would cost in a month.
+    /// Exporters whose budget does not allow even the slowest polling, with the least one that would.
     fn stopped(&self) -> Option<String> {
         self.stack.spec.collection.budget_usd_per_month.as_ref()?;
         let stack = self.matchers();
         Some(format!(
-            "max by (pod) (nightjar_exporter_spend_forecast_dollars_per_month{{{stack}}}) * {DAYS_PAID} / 30 \
-             > on (pod) max by (pod) (nightjar_exporter_budget_dollars_per_month{{{stack}}})"
+            "max by (pod) (nightjar_exporter_least_budget_dollars_per_month{{{stack}}}) > 0"
         ))
     }
 

@@ -103,8 +103,10 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
     };
     telemetry.aws_request("lambda:ListFunctions", "eu-west-1", Some(Reason::Timeout));
     telemetry.wrongly_ruled_out(&scope);
+    telemetry.billed(1, "poll");
     telemetry.planned(&Terms {
         budget: Some(1.0),
+        least_budget: Some(2.0),
         ..Terms::default()
     });
     telemetry.folded(&scope, 1, 1);
