@@ -36,6 +36,8 @@ pub enum Page {
     Alerts,
     /// The operator's own metrics.
     OperatorMetrics,
+    /// The alerts about the operator, as the chart delivers them: a file of rules.
+    OperatorRules,
 }
 
 /// The IAM actions that a stack's exporter needs in each account, each with what it is for.
@@ -87,6 +89,7 @@ pub fn page(page: Page) -> String {
         Page::Iam => iam(),
         Page::Alerts => crate::rules::pages::alerts(),
         Page::OperatorMetrics => crate::controller::metrics::reference(),
+        Page::OperatorRules => crate::rules::operator::text(),
     }
 }
 
