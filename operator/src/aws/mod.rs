@@ -5,9 +5,11 @@ mod clients;
 mod credentials;
 mod error;
 mod pace;
+mod pages;
 mod probe;
 mod transport;
 
 pub use clients::{AssumedRole, Clients, Connector, Identity};
 pub use error::AwsError;
 pub use pace::{Quota, quota_of};
+pub use pages::Pages;

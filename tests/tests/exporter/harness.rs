@@ -85,11 +85,17 @@ pub struct Exporter {
     pub dir: tempfile::TempDir,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How often it was started.
+    pub starts: u32,
     identity: Vec<(String, String)>,
+    timeout: &'static str,
 }
 
+/// How long an attempt of a request may take, in simulated time: longer than a loaded machine needs.
+const PATIENT: &str = "20m";
+
 /// The environment of static keys.
-const KEYS: [(&str, &str); 2] = [
+pub const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIATEST"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
@@ -99,6 +105,7 @@ fn spawn(
     dir: &Path,
     address: SocketAddr,
     identity: &[(String, String)],
+    timeout: &str,
 ) -> Child {
     let log = std::fs::File::options()
         .create(true)
@@ -119,7 +126,7 @@ fn spawn(
             .env("FAKETIME", format!("@{now} x{SPEED}"));
     }
     command
-        .args(["--aws-timeout", "20m", "--listen", &address.to_string()])
+        .args(["--aws-timeout", timeout, "--listen", &address.to_string()])
         .arg("--config")
         .arg(dir.join("stack.yaml"))
         .arg("--external-ids")
@@ -166,6 +173,17 @@ impl Exporter {
         stack: &str,
         identity: &[(&str, &str)],
     ) -> Self {
+        Self::start_hasty(dir, simulator, stack, identity, PATIENT).await
+    }
+
+    /// The same with a time, of the simulator's, for an attempt of a request.
+    pub async fn start_hasty(
+        dir: tempfile::TempDir,
+        simulator: &Simulator,
+        stack: &str,
+        identity: &[(&str, &str)],
+        timeout: &'static str,
+    ) -> Self {
         let identity: Vec<_> = identity
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -177,10 +195,12 @@ impl Exporter {
             .local_addr()
             .unwrap();
         let exporter = Self {
-            child: spawn(simulator, dir.path(), address, &identity),
+            child: spawn(simulator, dir.path(), address, &identity, timeout),
             dir,
             address,
+            starts: 1,
             identity,
+            timeout,
         };
         exporter.until_serving().await;
         exporter
@@ -209,7 +229,14 @@ impl Exporter {
     /// Starts it again in its folder, at the time that it is now in the simulator.
     pub async fn start_again(&mut self, simulator: &Simulator) {
         self.kill();
-        self.child = spawn(simulator, self.dir.path(), self.address, &self.identity);
+        self.child = spawn(
+            simulator,
+            self.dir.path(),
+            self.address,
+            &self.identity,
+            self.timeout,
+        );
+        self.starts += 1;
         self.until_serving().await;
     }
 
@@ -297,6 +324,27 @@ impl Exporter {
             .collect()
     }
 
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it has a problem that begins like this.
+    pub async fn until_told(&self, problem: &str) {
+        let what = format!("it tells {problem}");
+        let told = async |e: &Self| e.problems().await.iter().any(|p| p.starts_with(problem));
+        self.until(&what, told).await;
+    }
+
+    /// Waits until no problem is left.
+    pub async fn until_well(&self) {
+        let what = "no problem is left";
+        self.until(what, async |e| e.problems().await.is_empty())
+            .await;
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
@@ -306,8 +354,7 @@ impl Exporter {
 
     /// Tells it to stop and answers its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.signal("-TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -122,7 +122,14 @@ async fn a_suspended_stack_asks_aws_nothing() {
         })
         .await;
     // What was under way when it was told may still end.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let mut before = Vec::new();
+    exporter
+        .until("nothing is under way any more", async |_| {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            let asked = simulator.meter();
+            std::mem::replace(&mut before, asked.clone()) == asked
+        })
+        .await;
     simulator.reset_meter();
     let later = simulator.now_ms() + 10 * 60_000;
     exporter
