@@ -161,8 +161,9 @@ async fn an_answer_that_does_not_come_is_given_up_and_asked_for_again() {
     let simulator = crate::harness::simulator(crate::follow::ACCOUNT).await;
     let stack = crate::harness::stack(crate::follow::STACK);
     let dir = tempfile::tempdir().unwrap();
-    let keys = crate::harness::KEYS;
-    let exporter = Exporter::start_hasty(dir, &simulator, &stack, &keys, "1m").await;
+    // A second, at this speed.
+    let hasty = [("NIGHTJAR_AWS_TIMEOUT", "1m")];
+    let exporter = Exporter::start_with(dir, &simulator, &stack, &hasty).await;
     exporter.until_polled().await;
     for effect in [
         Effect::Stall { seconds: 30.0 },

@@ -165,16 +165,18 @@ async fn without_credentials_or_an_endpoint_that_speaks_it_serves_and_says_why()
     let nothing = [
         ("AWS_CONFIG_FILE", "/dev/null"),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("NIGHTJAR_AWS_TIMEOUT", "1m"),
     ];
     let none = [&nothing[..], &[("AWS_EC2_METADATA_DISABLED", "true")]].concat();
     let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", plain.as_str());
     let hanging = [&nothing[..], &[metadata]].concat();
-    let silent = [&KEYS[..], &[("AWS_ENDPOINT_URL", secure.as_str())]].concat();
+    let endpoint = ("AWS_ENDPOINT_URL", secure.as_str());
+    let silent = [&KEYS[..], &nothing[..], &[endpoint]].concat();
     let tells = async |identity: &[(&str, &str)], problem: &str| {
         let dir = tempfile::tempdir().unwrap();
         let stack = stack(STACK);
         // It is served at once: starting waits for no more than that.
-        let exporter = Exporter::start_hasty(dir, &simulator, &stack, identity, "1m").await;
+        let exporter = Exporter::start_as(dir, &simulator, &stack, identity).await;
         exporter.until_told(problem).await;
         exporter.scrape().await;
     };

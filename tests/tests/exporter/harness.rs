@@ -88,11 +88,7 @@ pub struct Exporter {
     /// How often it was started.
     pub starts: u32,
     identity: Vec<(String, String)>,
-    timeout: &'static str,
 }
-
-/// How long an attempt of a request may take, in simulated time: longer than a loaded machine needs.
-const PATIENT: &str = "20m";
 
 /// The environment of static keys.
 pub const KEYS: [(&str, &str); 2] = [
@@ -105,7 +101,6 @@ fn spawn(
     dir: &Path,
     address: SocketAddr,
     identity: &[(String, String)],
-    timeout: &str,
 ) -> Child {
     let log = std::fs::File::options()
         .create(true)
@@ -126,7 +121,7 @@ fn spawn(
             .env("FAKETIME", format!("@{now} x{SPEED}"));
     }
     command
-        .args(["--aws-timeout", timeout, "--listen", &address.to_string()])
+        .args(["--listen", &address.to_string()])
         .arg("--config")
         .arg(dir.join("stack.yaml"))
         .arg("--external-ids")
@@ -134,6 +129,8 @@ fn spawn(
         .arg("--state-dir")
         .arg(dir.join("state"))
         .env("TZ", "UTC")
+        // A third of a minute, at this speed.
+        .env("NIGHTJAR_AWS_TIMEOUT", "20m")
         .env("AWS_ENDPOINT_URL", simulator.url())
         .envs(identity.iter().cloned())
         .env("RUST_LOG", "info")
@@ -173,17 +170,6 @@ impl Exporter {
         stack: &str,
         identity: &[(&str, &str)],
     ) -> Self {
-        Self::start_hasty(dir, simulator, stack, identity, PATIENT).await
-    }
-
-    /// The same with a time, of the simulator's, for an attempt of a request.
-    pub async fn start_hasty(
-        dir: tempfile::TempDir,
-        simulator: &Simulator,
-        stack: &str,
-        identity: &[(&str, &str)],
-        timeout: &'static str,
-    ) -> Self {
         let identity: Vec<_> = identity
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -195,12 +181,11 @@ impl Exporter {
             .local_addr()
             .unwrap();
         let exporter = Self {
-            child: spawn(simulator, dir.path(), address, &identity, timeout),
+            child: spawn(simulator, dir.path(), address, &identity),
             dir,
             address,
             starts: 1,
             identity,
-            timeout,
         };
         exporter.until_serving().await;
         exporter
@@ -229,13 +214,7 @@ impl Exporter {
     /// Starts it again in its folder, at the time that it is now in the simulator.
     pub async fn start_again(&mut self, simulator: &Simulator) {
         self.kill();
-        self.child = spawn(
-            simulator,
-            self.dir.path(),
-            self.address,
-            &self.identity,
-            self.timeout,
-        );
+        self.child = spawn(simulator, self.dir.path(), self.address, &self.identity);
         self.starts += 1;
         self.until_serving().await;
     }
