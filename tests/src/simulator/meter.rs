@@ -1,6 +1,6 @@
 //! What clients asked for, and what AWS would charge for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ pub struct Reading {
     pub metrics_billed: u64,
     /// Datapoints that were returned.
     pub datapoints: u64,
+    /// Periods that were asked for, in seconds.
+    pub periods: BTreeSet<i64>,
     /// Dollars.
     pub dollars: f64,
 }
