@@ -20,18 +20,22 @@ pub struct Alerts {
     /// Labels for every alert, for example `team`, by which Alertmanager routes. The labels
     /// `alertname`, `namespace`, `stack`, `severity`, `service`, `pillar` and `cause` are taken.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 128 && k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
         .message("not a label for alerts: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[x_kube(validation = Rule::new("self.all(k, !self[k].contains('{{'))")
+        .message("labels of alerts are plain text: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,
 
     /// Labels that the stack's series have in your Prometheus besides `stack` and `namespace`,
     /// for example `cluster` where one Prometheus holds several clusters. Every rule selects by
     /// them, and every alert carries them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 128 && k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
         .message("not a label to select by: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[x_kube(validation = Rule::new("self.all(k, !self[k].contains('{{'))")
+        .message("labels of alerts are plain text: Prometheus would take {{ for a template"))]
     pub matchers: BTreeMap<String, String>,
 
     /// Changes of single alerts, by id (see `docs/alerts.md`).
@@ -98,8 +102,10 @@ pub struct AlertOverride {
 
     /// Labels for this alert; they go before those of all alerts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 128 && k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
         .message("not a label for alerts: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[x_kube(validation = Rule::new("self.all(k, !self[k].contains('{{'))")
+        .message("labels of alerts are plain text: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,
 }

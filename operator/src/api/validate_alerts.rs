@@ -30,7 +30,9 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
     } = alerts;
     let mut found = Vec::new();
     labels("spec.alerts.labels", common, &mut found);
+    plain("spec.alerts.labels", common, &mut found);
     labels("spec.alerts.matchers", matchers, &mut found);
+    plain("spec.alerts.matchers", matchers, &mut found);
     for (id, change) in overrides {
         let at = format!("spec.alerts.overrides.{id}");
         let Some(alert) = catalogue::alert(id) else {
@@ -68,6 +70,7 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
             );
         }
         labels(&format!("{at}.labels"), own, &mut found);
+        plain(&format!("{at}.labels"), own, &mut found);
     }
     if let Some(route) = route {
         for (field, message) in crate::rules::route::validate(route) {
@@ -84,6 +87,19 @@ fn add(found: &mut Vec<InvalidField>, field: String, message: impl Into<String>)
     });
 }
 
+/// Prometheus takes `{{` in a label of an alert for a template, and a broken one makes it refuse the whole file.
+fn plain(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidField>) {
+    for (name, _) in labels.iter().filter(|(_, value)| value.contains("{{")) {
+        add(
+            found,
+            at.to_owned(),
+            format!(
+                "{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template"
+            ),
+        );
+    }
+}
+
 fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidField>) {
     if labels.len() > 16 {
         add(
@@ -92,7 +108,16 @@ fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidFi
             format!("has {} entries, the most is 16", labels.len()),
         );
     }
-    for name in labels.keys() {
+    for (name, value) in labels {
+        if name.len() > 128 || value.chars().count() > 256 {
+            add(
+                found,
+                at.to_owned(),
+                format!(
+                    "{name}: write a name of at most 128 characters, and a value of at most 256"
+                ),
+            );
+        }
         if TAKEN.contains(&name.as_str()) {
             add(
                 found,

@@ -9,18 +9,24 @@ use kube::runtime::controller::Action;
 
 use super::Guarded;
 use super::apply::Applied;
-use super::desired::desired;
+use super::desired::{desired, object_name};
 use super::error::Error;
 use super::look::{Looked, look};
 use super::report::{report_undecodable, tell_contested, write_status};
-use super::resolve::Shards;
+use super::resolve::{Resolved, Shards};
 use super::scope::Scope;
 use crate::api::ServerlessStack;
 use crate::api::shards::Assignment;
 use crate::api::validate::validate;
 
 /// kube's client tries again by itself for minutes; a reconciliation does not wait for that.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(40);
+/// Of that, what the stack's objects may take, and with them the look at its pods: the rest is for saying
+/// in the status what did not answer.
+const APPLYING: Duration = Duration::from_secs(20);
+const LOOKING: Duration = Duration::from_secs(30);
+/// So many lost races in a row are no accident: the status says so.
+const RACES: u32 = 3;
 /// A stack that is Ready is looked at as often, to carry its numbers into its status.
 const CALM: Duration = Duration::from_secs(45);
 /// A stack on its way to Ready is looked at after as long again as nothing has changed, within these.
@@ -37,7 +43,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
     let result = tokio::time::timeout(TIMEOUT, async {
         match &guarded.0 {
             Ok(stack) if stack.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
-            Ok(stack) => reconcile_stack(stack, &scope).await,
+            Ok(stack) => reconcile_stack(stack, &scope, started).await,
             Err(invalid) => {
                 report_undecodable(invalid, &scope).await;
                 Ok(Action::await_change())
@@ -59,12 +65,17 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     scope.metrics.failed(error.reason());
     let uid = guarded.uid().unwrap_or_default();
     let mut memory = scope.recall(&uid);
-    let pause = growing(FAILED, memory.failures);
+    let race = error.is_race() && memory.failures < RACES;
+    let pause = if race {
+        FAILED.0
+    } else {
+        growing(FAILED, memory.failures)
+    };
     memory.failures = memory.failures.saturating_add(1);
     scope.remember(&uid, memory);
     let name = guarded.name_any();
     let namespace = guarded.namespace().unwrap_or_default();
-    if error.is_race() {
+    if race {
         tracing::debug!(namespace, name, %error, "an object changed under our hands, trying again");
     } else {
         tracing::warn!(namespace, name, reason = %error.reason(), %error, retry_in = ?pause, "the stack could not be reconciled");
@@ -72,24 +83,40 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     Action::requeue(jittered(pause))
 }
 
-async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Action, Error> {
-    let (shards, looked) = assign(stack, scope).await?;
-    let resolved = scope.resolve(stack, shards);
-    let stack = &resolved.exporter.complete(stack);
-    let invalid = validate(stack);
-    let desired = desired(stack, &resolved);
-    let mut failed = None;
+async fn reconcile_stack(
+    stack: &ServerlessStack,
+    scope: &Scope,
+    started: Instant,
+) -> Result<Action, Error> {
+    let uid = stack.uid().unwrap_or_default();
+    // A race is over at the next try: nobody needs to read about it.
+    let passes = |error: &Error| error.is_race() && scope.recall(&uid).failures < RACES;
     let mut applied = Applied::default();
-    // A specification that cannot be used changes nothing: what runs, runs on.
-    if invalid.is_empty() {
-        match scope
-            .applier
-            .apply(stack, &desired, resolved.shards.made_from.as_deref())
-            .await
-        {
-            Ok(done) => applied = done,
-            Err(error) => failed = Some(error),
+    let until = started + APPLYING;
+    let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
+    let known = tokio::time::timeout_at(until.into(), known).await;
+    let known = known.unwrap_or(Err(Error::Timeout(APPLYING.as_secs())));
+    let is_known = known.is_ok();
+    let ((shards, looked), made_storage) = match known {
+        Ok(known) => known,
+        Err(error) if passes(&error) => return Err(error),
+        // Nothing is applied; what is the matter is said all the same.
+        Err(error) => {
+            applied.failed.push(error);
+            ((Shards::first(stack), None), None)
         }
+    };
+    let mut resolved = scope.resolve(stack, shards);
+    resolved.made_storage = made_storage;
+    let stack = &resolved.exporter.complete(stack);
+    let desired = desired(stack, &resolved);
+    let mut invalid = validate(stack);
+    invalid.extend(desired.too_large());
+    // A specification that cannot be used changes nothing: what runs, runs on.
+    if is_known && invalid.is_empty() {
+        let made_from = resolved.shards.made_from.as_deref();
+        applied = scope.applier.apply(stack, &desired, made_from, until).await;
+        applied.failed.extend(storage_refused(stack, &resolved));
     }
     if applied.writes > 0 {
         scope.metrics.wrote(applied.writes, applied.put_back);
@@ -106,29 +133,47 @@ async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Actio
     // What was not there before is there now.
     let looked = match looked.filter(|looked| looked.set.is_some()) {
         Some(looked) => looked,
-        None => look(stack, scope).await.unwrap_or_else(|error| {
-            failed = failed.take().or(Some(error));
-            Looked::default()
-        }),
+        None => {
+            let looking = tokio::time::timeout_at((started + LOOKING).into(), look(stack, scope));
+            let looked = looking.await;
+            let looked = looked.unwrap_or(Err(Error::Timeout(LOOKING.as_secs())));
+            looked.unwrap_or_else(|error| {
+                applied.failed.push(error);
+                Looked::default()
+            })
+        }
     };
-    // A race is over at the next try: nobody needs to read about it.
-    if let Some(error) = failed.take_if(|error| error.is_race()) {
-        return Err(error);
+    if let Some(race) = applied.failed.iter().position(passes) {
+        return Err(applied.failed.swap_remove(race));
     }
     let settled = write_status(
         stack,
         scope,
         &invalid,
-        failed.as_ref(),
+        &applied.failed,
+        is_known,
         &resolved,
         &desired,
         &looked,
     )
     .await?;
-    match failed {
+    let mut failed = applied.failed.into_iter();
+    match failed.find(|error| !error.is_refusal()) {
         Some(error) => Err(error),
         None => Ok(next_look(stack, scope, settled, applied.postponed)),
     }
+}
+
+/// Volumes are made once: says so if the stack wants others.
+fn storage_refused(stack: &ServerlessStack, resolved: &Resolved) -> Option<Error> {
+    let wanted = stack.spec.exporter.storage.as_ref();
+    let made = resolved.storage(stack);
+    (made != wanted).then(|| Error::Storage {
+        namespace: stack.namespace().unwrap_or_default(),
+        name: object_name(stack),
+        made: made.cloned(),
+        wanted: wanted.cloned(),
+    })
 }
 
 /// Who watches what from now on. Exporters are looked at first only where that decides it: else

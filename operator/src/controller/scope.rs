@@ -111,6 +111,7 @@ impl Scope {
             service_monitors: served.contains(&Kind::ServiceMonitor),
             prometheus_rules: served.contains(&Kind::PrometheusRule),
             alertmanager_configs: served.contains(&Kind::AlertmanagerConfig),
+            made_storage: None,
             interval: status.and_then(|status| status.spend.interval.parse().ok()),
         }
     }
@@ -135,7 +136,7 @@ impl Scope {
                 .filter_map(|stack| stack.uid())
                 .collect();
             all.retain(|uid, _| live.contains(uid));
-            self.applier.forget_the_gone();
+            self.applier.forget_the_gone(&live.into_iter().collect());
         }
     }
 }
