@@ -2,6 +2,8 @@
 
 pub mod discovery_cost;
 pub mod http;
+#[cfg(test)]
+mod preflight;
 pub mod samples;
 pub mod simulator;
 pub mod truth;

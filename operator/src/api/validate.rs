@@ -156,9 +156,7 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
         "a label of a Kubernetes object: write for example release: kube-prometheus-stack",
         is_label_value,
     );
-    found
-        .0
-        .extend(super::validate_objectives::validate(&spec.objectives));
+    found.0.extend(super::validate_objectives::validate(spec));
     found
         .0
         .extend(super::validate_alerts::validate(&spec.alerts));

@@ -3,21 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::alerts::{AlertOverride, Alerts};
+use super::alerts::{AlertOverride, Alerts, TAKEN};
 use super::validate::InvalidField;
 use crate::rules::catalogue::{self, Threshold};
 use crate::rules::render::number;
-
-/// Labels that every alert has already.
-const TAKEN: [&str; 7] = [
-    "alertname",
-    "namespace",
-    "stack",
-    "severity",
-    "service",
-    "pillar",
-    "cause",
-];
 
 /// All that is wrong, in the order of the fields.
 pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
@@ -30,9 +19,7 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
     } = alerts;
     let mut found = Vec::new();
     labels("spec.alerts.labels", common, &mut found);
-    plain("spec.alerts.labels", common, &mut found);
     labels("spec.alerts.matchers", matchers, &mut found);
-    plain("spec.alerts.matchers", matchers, &mut found);
     for (id, change) in overrides {
         let at = format!("spec.alerts.overrides.{id}");
         let Some(alert) = catalogue::alert(id) else {
@@ -70,7 +57,6 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
             );
         }
         labels(&format!("{at}.labels"), own, &mut found);
-        plain(&format!("{at}.labels"), own, &mut found);
     }
     if let Some(route) = route {
         for (field, message) in crate::rules::route::validate(route) {
@@ -87,19 +73,6 @@ fn add(found: &mut Vec<InvalidField>, field: String, message: impl Into<String>)
     });
 }
 
-/// Prometheus takes `{{` in a label of an alert for a template, and a broken one makes it refuse the whole file.
-fn plain(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidField>) {
-    for (name, _) in labels.iter().filter(|(_, value)| value.contains("{{")) {
-        add(
-            found,
-            at.to_owned(),
-            format!(
-                "{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template"
-            ),
-        );
-    }
-}
-
 fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidField>) {
     if labels.len() > 16 {
         add(
@@ -109,12 +82,19 @@ fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidFi
         );
     }
     for (name, value) in labels {
-        if name.len() > 128 || value.chars().count() > 256 {
+        if name.len() > 128 || value.is_empty() || value.chars().count() > 256 {
+            add(
+                found,
+                at.to_owned(),
+                format!("{name}: write a name of at most 128 characters, and a value of 1 to 256"),
+            );
+        }
+        if value.contains("{{") {
             add(
                 found,
                 at.to_owned(),
                 format!(
-                    "{name}: write a name of at most 128 characters, and a value of at most 256"
+                    "{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template and refuse all rules if it cannot read it"
                 ),
             );
         }
@@ -200,12 +180,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_a_way_out() {
         let found = fields(
-            "{labels: {severity: high, 'a-b': c}, overrides: {LambdaErrorRateHihg: {threshold: '0.1'}, \
+            "{labels: {severity: high, 'a-b': c, function_name: pay, tier: '{{ x', team: ''}, matchers: {cluster: '{{'}, overrides: {LambdaErrorRateHihg: {threshold: '0.1'}, \
              LambdaErrorRateHigh: {threshold: '2', minimum: 'many', for: 48h}, LambdaRuntimeDeprecated: {threshold: '1'}}}",
         );
         let expected = [
             ("spec.alerts.labels", "a-b"),
+            ("spec.alerts.labels", "function_name is a label"),
             ("spec.alerts.labels", "severity is a label"),
+            ("spec.alerts.labels", "team: write a name"),
+            ("spec.alerts.labels", "tier: labels of alerts are plain"),
+            (
+                "spec.alerts.matchers",
+                "cluster: labels of alerts are plain",
+            ),
             (
                 "spec.alerts.overrides.LambdaErrorRateHigh.threshold",
                 "from 0.0001 to 1",

@@ -73,6 +73,9 @@ pub enum Error {
     /// The stack itself could not be read.
     #[error("cannot read the stack again before something of it is deleted: {}", explain(.0))]
     Stack(#[source] kube::Error),
+    /// The exporters have to be heard first, and are being asked.
+    #[error("the exporters are being asked what they run")]
+    Unheard,
     /// The stack's status could not be written.
     #[error("cannot write the stack's status: {}", explain(.0))]
     Status(#[source] kube::Error),
@@ -92,6 +95,7 @@ impl Error {
             Self::Object { .. }
             | Self::NoAnswer { .. }
             | Self::Stack(_)
+            | Self::Unheard
             | Self::Status(_)
             | Self::Timeout(_) => Reason::KubernetesApi,
         }
@@ -105,7 +109,7 @@ impl Error {
             | Self::NoAnswer { kind, .. }
             | Self::Outdated { kind, .. } => Some(*kind),
             Self::Storage { .. } => Some(Kind::StatefulSet),
-            Self::Stack(_) | Self::Status(_) | Self::Timeout(_) => None,
+            Self::Stack(_) | Self::Unheard | Self::Status(_) | Self::Timeout(_) => None,
         }
     }
 
@@ -117,7 +121,7 @@ impl Error {
             | Self::NoAnswer { name, .. }
             | Self::Outdated { name, .. }
             | Self::Storage { name, .. } => name,
-            Self::Stack(_) | Self::Status(_) | Self::Timeout(_) => return false,
+            Self::Stack(_) | Self::Unheard | Self::Status(_) | Self::Timeout(_) => return false,
         };
         match self.kind() {
             Some(Kind::ServiceMonitor | Kind::PrometheusRule | Kind::AlertmanagerConfig) => true,
@@ -156,7 +160,7 @@ impl Error {
             Self::Object { source, .. } => {
                 matches!(&**source, kube::Error::Api(status) if status.code == 409)
             }
-            Self::Outdated { .. } => true,
+            Self::Outdated { .. } | Self::Unheard => true,
             Self::NameConflict { .. }
             | Self::NoAnswer { .. }
             | Self::Storage { .. }

@@ -17,6 +17,7 @@ mod routes;
 mod rules;
 mod security;
 mod shards;
+mod trouble;
 mod undecodable;
 
 use kube_api::{KubeApi, Operator};
