@@ -73,7 +73,7 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     scope.metrics.failed(error.reason());
     let uid = guarded.uid().unwrap_or_default();
     let mut memory = scope.recall(&uid);
-    let race = error.is_race() && memory.failures < RACES;
+    let race = passes(error, memory.failures);
     let pause = if race {
         FAILED.0
     } else {
@@ -91,17 +91,17 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     Action::requeue(jittered(pause))
 }
 
+/// Whether it is a race that is over at the next try, after so many failures: nobody needs to read about it.
+fn passes(error: &Error, failures: u32) -> bool {
+    matches!(error, Error::Unheard) || error.is_race() && failures < RACES
+}
+
 async fn reconcile_stack(
     stack: &ServerlessStack,
     scope: &Scope,
     started: Instant,
 ) -> Result<Action, Error> {
-    let uid = stack.uid().unwrap_or_default();
-    // A race is over at the next try: nobody needs to read about it.
-    let passes = |error: &Error| {
-        let accident = scope.recall(&uid).failures < RACES;
-        matches!(error, Error::Unheard) || error.is_race() && accident
-    };
+    let failures = scope.recall(&stack.uid().unwrap_or_default()).failures;
     let mut applied = Applied::default();
     let until = started + APPLYING;
     let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
@@ -110,7 +110,7 @@ async fn reconcile_stack(
     let is_known = known.is_ok();
     let ((shards, looked), made_storage) = match known {
         Ok(known) => known,
-        Err(error) if passes(&error) => return Err(error),
+        Err(error) if passes(&error, failures) => return Err(error),
         // Nothing is applied; what is the matter is said all the same.
         Err(error) => {
             applied.failed.push(error);
@@ -158,7 +158,7 @@ async fn reconcile_stack(
             })
         }
     };
-    if let Some(race) = applied.failed.iter().position(passes) {
+    if let Some(race) = (applied.failed.iter()).position(|error| passes(error, failures)) {
         return Err(applied.failed.swap_remove(race));
     }
     // The exporters are being asked for the first time, and then it is this stack's turn again: to say

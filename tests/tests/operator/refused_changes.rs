@@ -1,7 +1,7 @@
 //! What cannot be carried out, or fails for one object: said with the remedy, and a hindrance for nothing else.
 
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 
 use crate::kube_api::{condition, eventually};
@@ -57,15 +57,11 @@ async fn a_changed_volume_is_refused_with_a_remedy_that_works_and_holds_up_nothi
     let sets = namespace.of("StatefulSet");
     sets.delete("checkout-exporter", &orphan).await.unwrap();
     // No garbage collector runs here, whose finalizer it is.
-    let released = json!({"metadata": {"finalizers": null}});
-    let merge = kube::api::Patch::Merge(&released);
-    let patch = sets.patch(
-        "checkout-exporter",
-        &kube::api::PatchParams::default(),
-        &merge,
-    );
+    let released = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     // Gone already: that is right as well.
-    let _ = patch.await;
+    let _ = sets
+        .patch("checkout-exporter", &PatchParams::default(), &released)
+        .await;
     let new = namespace
         .wait_for("StatefulSet", "checkout-exporter", |set| {
             set.uid() != old.uid()

@@ -561,3 +561,22 @@ fn however_much_an_exporter_says_a_message_stays_short_enough_to_be_written_and_
     assert_eq!(shortened("äöü", 6), "äöü");
     assert_eq!(shortened("äöüß", 7), "ä ...");
 }
+
+#[test]
+fn the_health_checks_of_the_docs_fail_for_the_reasons_for_which_somebody_has_to_act_and_no_other() {
+    let words = regex::Regex::new(r#"Self::([A-Za-z]+) => "([A-Za-z]+)""#).unwrap();
+    let source = include_str!("../../api/reason.rs");
+    let docs = include_str!("../../../../docs/gitops.md");
+    let mut seen = 0;
+    for word in words.captures_iter(source) {
+        let reason: Reason = serde_json::from_value(word[2].into()).unwrap();
+        assert_eq!(reason.as_str(), &word[1]);
+        let acts = severity(reason) == Severity::Act;
+        // Argo CD's list is Lua, Flux's is CEL.
+        for entry in [format!(" {reason} = true"), format!("'{reason}'")] {
+            assert_eq!(docs.contains(&entry), acts, "{entry}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 25, "{seen}");
+}
