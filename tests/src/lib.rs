@@ -2,6 +2,8 @@
 
 pub mod discovery_cost;
 pub mod http;
+pub mod kube_api;
+pub mod operator_cost;
 pub mod samples;
 pub mod simulator;
 pub mod truth;

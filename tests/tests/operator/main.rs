@@ -7,7 +7,6 @@
 mod chart;
 mod examples;
 mod gitops;
-mod kube_api;
 mod leaders;
 mod objects;
 mod optional_kinds;
@@ -17,6 +16,8 @@ mod rules;
 mod security;
 mod shards;
 mod undecodable;
+
+use nightjar_tests::kube_api;
 
 use kube_api::{KubeApi, Operator};
 
