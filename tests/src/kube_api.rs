@@ -877,6 +877,7 @@ pub fn nightjar() -> PathBuf {
     binary
 }
 
+/// Ports that nobody listened at a moment ago.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     // All at once, so that no port comes twice.
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

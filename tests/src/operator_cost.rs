@@ -59,7 +59,6 @@ fn now() -> f64 {
 /// What the API server was asked by operators, when it had answered.
 struct Asked {
     at: f64,
-    user: String,
     verb: String,
     resource: String,
     /// `namespace/name` of the object.
@@ -87,7 +86,6 @@ fn asked(api: &KubeApi) -> Vec<Asked> {
         };
         all.push(Asked {
             at,
-            user: text(&event["user"]["username"]),
             verb: text(&event["verb"]),
             resource,
             object: format!("{}/{}", text(&of["namespace"]), text(&of["name"])),

@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use nightjar_tests::kube_api::{KubeApi, condition};
 use serde_json::{Value, json};
 
-use crate::World;
+use crate::{World, release};
 
 /// A server for these tests: a kind is there for the whole cluster.
 fn api() -> &'static KubeApi {
@@ -23,7 +23,7 @@ async fn stacks_live_again_when_their_kind_was_deleted_and_comes_back() {
     tokio::task::spawn_blocking(move || api.delete(deleted))
         .await
         .unwrap();
-    tokio::task::spawn_blocking(move || api.install_release("kind-gone", &[]))
+    tokio::task::spawn_blocking(move || api.install_release(&release("kind-gone"), &[]))
         .await
         .unwrap();
     // Nobody collects garbage here.
@@ -52,7 +52,7 @@ async fn permit(world: &World, without: Option<&str>) {
             .labels
             .as_ref()
             .and_then(|labels| labels.get("app.kubernetes.io/instance"))
-            .is_some_and(|instance| instance == world.name)
+            .is_some_and(|instance| *instance == release(world.name))
     });
     assert!(!found.is_empty(), "no ClusterRole of {}", world.name);
     for role in found {
@@ -101,7 +101,7 @@ async fn a_kind_that_may_not_be_watched_any_more_does_not_stop_the_others() {
             .unwrap();
         world.stacks.converges("checkout", &[]).await;
         let installed =
-            tokio::task::spawn_blocking(|| api().install_release("kind-forbidden", &[]));
+            tokio::task::spawn_blocking(|| api().install_release(&release("kind-forbidden"), &[]));
         installed.await.unwrap();
         world.proxy.close();
         world.proxy.open();

@@ -7,11 +7,11 @@ use nightjar_tests::kube_api::eventually;
 use nightjar_tests::kube_api::fault_proxy::{Effect, FaultProxy, Rule, WRITES};
 use serde_json::{Value, json};
 
-use crate::{World, operator};
+use crate::{World, operator, release};
 
 async fn led_by(world: &World, holder: &str) {
     let home = world.api.home().await;
-    home.wait_for("Lease", world.name, |lease| {
+    home.wait_for("Lease", &release(world.name), |lease| {
         lease.data["spec"]["holderIdentity"]
             .as_str()
             .unwrap_or_default()
@@ -63,7 +63,11 @@ async fn the_clock_of_another_holder_does_not_matter() {
                 "holderIdentity": format!("other-{round}"), "leaseDurationSeconds": 15, "renewTime": time,
             }});
             leases
-                .patch(world.name, &PatchParams::default(), &Patch::Merge(&spec))
+                .patch(
+                    &release(world.name),
+                    &PatchParams::default(),
+                    &Patch::Merge(&spec),
+                )
                 .await
                 .unwrap()
         };

@@ -49,7 +49,8 @@ impl World {
     }
 
     async fn of(api: &'static KubeApi, name: &'static str) -> Self {
-        let installed = tokio::task::spawn_blocking(move || api.install_release(name, &[]));
+        let release = release(name);
+        let installed = tokio::task::spawn_blocking(move || api.install_release(&release, &[]));
         installed.await.unwrap();
         let stacks = api.namespace(name).await;
         let theirs = json!({"metadata": {"name": "checkout"}, "data": {"theirs": "yes"}});
@@ -136,11 +137,16 @@ impl World {
     }
 }
 
+/// The release of a namespace of stacks, and its Lease.
+fn release(name: &str) -> String {
+    format!("nightjar-{name}")
+}
+
 /// One more operator of a release, behind a proxy.
-fn operator(api: &KubeApi, release: &str, proxy: &FaultProxy) -> Operator {
+fn operator(api: &KubeApi, name: &str, proxy: &FaultProxy) -> Operator {
     let (lease, namespace) = (
-        format!("--lease-name={release}"),
-        format!("--namespace={release}"),
+        format!("--lease-name={}", release(name)),
+        format!("--namespace={name}"),
     );
     api.operator_by(
         Some(&proxy.url),
