@@ -122,7 +122,7 @@ impl Launch {
 }
 
 /// A process that dies with this one, or when it is dropped.
-pub struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {

@@ -4,6 +4,8 @@ pub mod discovery_cost;
 pub mod http;
 pub mod kube_api;
 pub mod operator_cost;
+#[cfg(test)]
+mod preflight;
 pub mod samples;
 pub mod simulator;
 pub mod truth;

@@ -15,6 +15,7 @@ mod routes;
 mod rules;
 mod security;
 mod shards;
+mod trouble;
 mod undecodable;
 
 use nightjar_tests::kube_api;
