@@ -3,6 +3,8 @@
 pub mod discovery_cost;
 pub mod engine_cost;
 pub mod http;
+pub mod kube_api;
+pub mod operator_cost;
 #[cfg(test)]
 mod preflight;
 pub mod running;

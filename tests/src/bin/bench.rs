@@ -13,7 +13,7 @@ use nightjar::api::exporter_status::ExporterStatus;
 use nightjar_tests::samples::ranges;
 use nightjar_tests::simulator::speed::{self, Figure};
 use nightjar_tests::simulator::{Options, Simulator};
-use nightjar_tests::{discovery_cost, engine_cost, http};
+use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -49,6 +49,8 @@ enum Part {
     Scrapes,
     /// The loop of editing and testing
     Loop,
+    /// The operator with one and with 1,000 stacks, outages and failovers; needs `tests/bench`
+    Operator,
     /// From kubectl apply to the first series in Prometheus; needs `tests/bench`
     Cluster,
 }
@@ -82,6 +84,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Loop) {
         rows.push(edit_loop()?);
+    }
+    if wanted(Part::Operator) {
+        rows.extend(operator_cost::figures(&args.nightjar).await?);
     }
     if wanted(Part::Cluster) {
         rows.extend(cluster().await?);

@@ -7,7 +7,6 @@
 mod chart;
 mod examples;
 mod gitops;
-mod kube_api;
 mod leaders;
 mod objects;
 mod optional_kinds;
@@ -19,6 +18,8 @@ mod security;
 mod shards;
 mod trouble;
 mod undecodable;
+
+use nightjar_tests::kube_api;
 
 use kube_api::{KubeApi, Operator};
 
