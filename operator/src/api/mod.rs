@@ -5,6 +5,7 @@
 //! operator and an exporter of neighbouring versions understand each other.
 
 pub mod alerts;
+pub mod bound;
 pub mod crd;
 pub mod duration;
 pub mod exporter_status;
@@ -18,6 +19,7 @@ pub mod validate;
 mod validate_alerts;
 mod validate_objectives;
 
+pub use bound::Bound;
 pub use duration::Duration;
 pub use reason::Reason;
 pub use stack::{ServerlessStack, ServerlessStackSpec};

@@ -66,6 +66,8 @@ pub enum Reason {
     BudgetTooSmall,
     /// Polling is slower than asked for, to stay within the stack's budget.
     BudgetStretched,
+    /// CloudWatch has no counts by duration of a metric, so its histogram is absent.
+    HistogramsUnavailable,
 }
 
 impl Reason {
@@ -101,6 +103,7 @@ impl Reason {
             Self::StateNotSaved => "StateNotSaved",
             Self::BudgetTooSmall => "BudgetTooSmall",
             Self::BudgetStretched => "BudgetStretched",
+            Self::HistogramsUnavailable => "HistogramsUnavailable",
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Books<'a> {
     pub catching_up_until: i64,
     /// Rows, by shape and metric, that must not be ruled out any more.
     pub distrusted: Vec<(String, String)>,
+    /// Rows, by shape and metric, of which CloudWatch has counts by duration.
+    pub histograms: Vec<(String, String)>,
     /// What is left of the budget, and as of when: metrics, and seconds since the Unix epoch.
     pub bucket: Option<(f64, f64)>,
     /// The subjects with their books.

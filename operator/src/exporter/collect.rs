@@ -8,11 +8,12 @@ use super::book::Minute;
 use super::gates::{self, Look, Sorted};
 use super::plan::{self, Batch, Group, Of};
 use super::poll;
-use super::series::SETTLE_MINUTES;
+use super::series::{Stat, rate_window_seconds};
 use super::target::{Target, now_seconds, service_of};
 use super::watched::Watched;
+use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
-use crate::services::{ServiceId, Shape, listing};
+use crate::services::{Metric, ServiceId, Shape, listing};
 
 /// What is active is listed again after so many minutes.
 const LISTING_MINUTES: i64 = 5;
@@ -75,6 +76,7 @@ impl Target {
         self.ask(aws, plan::batches(opened), "poll", now, &mut outcome)
             .await;
         self.note_poll(&outcome.failed);
+        self.try_histograms(aws, now).await;
         let failed = outcome.failed.values().sum::<usize>();
         self.note_errors("poll", outcome.errors);
         if failed == 0 {
@@ -99,6 +101,42 @@ impl Target {
         self.ask(aws, plan::batches(audits), "audit", now, &mut outcome)
             .await;
         self.note_errors("audit", outcome.errors);
+    }
+
+    /// Tries the rows that are to have histograms and of which it is not known whether they can.
+    async fn try_histograms(&mut self, aws: &Clients, now: Minute) {
+        let wanted = self.config().spec.latency.histograms.is_some();
+        let questions = if wanted {
+            self.histograms.questions(&self.watched, now)
+        } else {
+            Vec::new()
+        };
+        for question in questions {
+            if self.pay(question.billed_metrics()).is_err() {
+                break;
+            }
+            // One that is refused must not take others with it.
+            let call = plan::batches(vec![question]);
+            for (question, answer) in poll::poll(aws, &self.watched, call).await {
+                if let Some((watched, series)) = question.row(&self.watched) {
+                    let answer = answer.as_deref();
+                    self.histograms.learn(watched, series, answer, now);
+                }
+            }
+        }
+        let problems = self.histograms.problems(wanted);
+        self.problems.replace("histograms", problems, now_seconds());
+    }
+
+    /// Lets those rows have buckets that the stack wants and CloudWatch has.
+    pub(super) fn want_buckets(&mut self) {
+        let bounds = self.config().spec.latency.bounds();
+        let now = Minute::of(SystemTime::now());
+        for watched in &mut self.watched {
+            let shape = watched.subject.shape.name;
+            let can = |metric: &Metric| self.histograms.has(shape, metric.cloudwatch);
+            watched.want_buckets(&bounds, can, now);
+        }
     }
 
     fn pay(&self, metrics: u64) -> Result<(), Duration> {
@@ -183,7 +221,12 @@ impl Target {
             let points = match points {
                 Ok(points) => points,
                 Err(error) => {
-                    if let Some((watched, _)) = group.row(&self.watched) {
+                    if let Some((watched, series)) = group.row(&self.watched) {
+                        let counts = |stat: &Stat| matches!(stat, Stat::Below(_));
+                        if error.reason == Reason::InvalidRequest && group.stats.iter().any(counts)
+                        {
+                            self.histograms.doubt(watched, series);
+                        }
                         *outcome.failed.entry(service_of(watched)).or_default() += 1;
                     }
                     if !outcome.errors.contains(&error) {
@@ -273,7 +316,7 @@ impl Target {
     fn note_poll(&mut self, failed: &BTreeMap<ServiceId, usize>) {
         let now = now_seconds();
         let interval = i64::from(self.parts.economy.terms().interval_seconds);
-        let rate_window = 2 * interval + SETTLE_MINUTES * 60;
+        let rate_window = rate_window_seconds(interval);
         for id in self.services.keys().copied().collect::<Vec<_>>() {
             if failed.contains_key(&id) {
                 continue;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::book::{Minute, Span};
 use super::gates::{Gates, LEAST_ROWS};
 use super::series::{Series, Stat, statistics};
+use super::stats::with_buckets;
 use super::watched::Watched;
 use crate::api::stack::Latency;
 
@@ -99,7 +100,7 @@ pub fn groups(watched: &[Watched], latency: &Latency, interval: i64, now: Minute
             return None;
         }
         let span = series.question(one.settle_at(now), now)?;
-        let stats = statistics(series.metric, latency);
+        let stats = with_buckets(series.metric, latency, &series.buckets);
         // Quantiles of hours say nothing of minutes.
         let whole = span.bin == 1 && span.to >= now;
         let stats = stats.into_iter().filter(|stat| whole || stat.adds_up());
@@ -188,7 +189,8 @@ pub fn forecast(
                 *regions.entry(region).or_default() += 1;
             }
             if !gates.rule_out(one, series) {
-                metrics += billed(statistics(series.metric, latency).len()) as f64 * month / every;
+                let stats = with_buckets(series.metric, latency, &series.buckets);
+                metrics += billed(stats.len()) as f64 * month / every;
             }
             if series.metric.kind.counts() {
                 metrics += 30.0;

@@ -15,6 +15,7 @@ use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
 use super::gates::Gates;
+use super::histograms::Histograms;
 use super::plan;
 use super::problems::Problems;
 use super::snapshot::{Publisher, TargetKey};
@@ -87,8 +88,12 @@ pub struct Target {
     last_found: BTreeMap<ServiceId, Minute>,
     pub(super) problems: Problems,
     pub(super) catching_up_until: i64,
+    /// Whether the last view said so.
+    said_catching_up: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
+    /// Which rows can have histograms.
+    pub(super) histograms: Histograms,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
 }
@@ -107,7 +112,9 @@ pub async fn run(parts: Parts) {
         last_found: BTreeMap::new(),
         problems: Problems::default(),
         catching_up_until: 0,
+        said_catching_up: false,
         gates: Gates::default(),
+        histograms: Histograms::default(),
         listed: Minute::default(),
     };
     target.restore();
@@ -240,7 +247,7 @@ impl Target {
                     next_poll = next_poll.map(|at| at.min(latest));
                 }
                 _ = start_check.tick() => {
-                    if self.start_was_seen() {
+                    if self.start_was_seen() || self.said_catching_up != self.catching_up() {
                         self.publish().await;
                     }
                 }
@@ -413,6 +420,8 @@ impl Target {
             now_unsigned(),
             self.patience(),
         );
+        self.want_buckets();
+        self.said_catching_up = self.catching_up();
         for watched in &mut self.watched {
             watched.show(scraped, now, patience);
         }
@@ -450,6 +459,7 @@ impl Target {
         });
         self.catching_up_until = books.catching_up_until;
         self.gates = Gates::distrusting(books.distrusted);
+        self.histograms = Histograms::working(&books.histograms);
         if let Some(bucket) = books.bucket {
             self.parts.economy.restore(bucket);
         }
@@ -483,6 +493,7 @@ impl Target {
         self.services.clear();
         self.last_found.clear();
         self.gates = Gates::default();
+        self.histograms = Histograms::default();
         if let Some(store) = &self.parts.store {
             store.forget(&self.parts.key);
             store.load(&self.parts.key);
@@ -512,6 +523,7 @@ impl Target {
             last_poll: self.services.iter().filter_map(last_poll).collect(),
             catching_up_until: self.catching_up_until,
             distrusted: self.gates.distrusted().cloned().collect(),
+            histograms: self.histograms.works(),
             bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),
         };

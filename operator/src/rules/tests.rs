@@ -55,16 +55,18 @@ fn known_series() -> BTreeMap<String, Option<BTreeSet<String>>> {
                     .chain(metric.labels.iter().map(|(name, _)| name))
                     .map(|name| (*name).to_owned());
                 let labels: BTreeSet<String> = labels.collect();
-                let names = match metric.family.kind {
-                    FamilyKind::Counter | FamilyKind::Gauge => vec![metric.family.name.to_owned()],
-                    FamilyKind::Summary => ["", "_sum", "_count"]
-                        .map(|suffix| format!("{}{suffix}", metric.family.name))
-                        .to_vec(),
-                };
-                for name in names {
-                    let all: &mut Option<BTreeSet<String>> =
-                        known.entry(name).or_insert_with(|| Some(BTreeSet::new()));
-                    all.get_or_insert_default().extend(labels.clone());
+                for family in metric.families() {
+                    let suffixes: &[&str] = match family.kind {
+                        FamilyKind::Counter | FamilyKind::Gauge => &[""],
+                        FamilyKind::Summary => &["", "_sum", "_count"],
+                        FamilyKind::Histogram => &["_bucket", "_sum", "_count"],
+                    };
+                    for suffix in suffixes {
+                        let name = format!("{}{suffix}", family.name);
+                        let all: &mut Option<BTreeSet<String>> =
+                            known.entry(name).or_insert_with(|| Some(BTreeSet::new()));
+                        all.get_or_insert_default().extend(labels.clone());
+                    }
                 }
             }
         }
@@ -137,7 +139,7 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
             {
                 assert!(
                     labels.contains(&label)
-                        || ["namespace", "stack", "quantile"].contains(&&*label),
+                        || ["namespace", "stack", "quantile", "le"].contains(&&*label),
                     "{name} has no label {label}: {rule:?}"
                 );
             }

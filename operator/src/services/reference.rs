@@ -106,7 +106,7 @@ fn metrics() -> String {
         let mut rows: BTreeMap<&str, Entry> = BTreeMap::new();
         for shape in service.shapes {
             for metric in shape.metrics {
-                for family in std::iter::once(metric.family).chain(metric.maximum) {
+                for family in metric.families() {
                     Entry::of(&mut rows, family).add(shape, metric);
                 }
             }
@@ -181,6 +181,7 @@ impl Entry {
         let kind = match self.family.kind {
             FamilyKind::Counter => "counter",
             FamilyKind::Summary => "summary",
+            FamilyKind::Histogram => "histogram",
             FamilyKind::Gauge if self.zero => "gauge, 0 without a datapoint",
             FamilyKind::Gauge => "gauge",
         };
