@@ -264,13 +264,13 @@ impl Series {
         for (stat, points) in stats.iter().zip(points) {
             match stat {
                 Stat::Sum | Stat::SampleCount => {
-                    let (amounts, absurd) = self.amounts(stat, points, span);
+                    let (amounts, absurd) = self.amounts(*stat, points, span);
                     folded.absurd += absurd;
-                    let tally = self.tally(stat);
+                    let tally = self.tally(*stat);
                     folded.corrections += tally.fold(&amounts, span, settle);
                 }
                 Stat::Below(bound) => {
-                    let (amounts, absurd) = self.amounts(stat, points, span);
+                    let (amounts, absurd) = self.amounts(*stat, points, span);
                     folded.absurd += absurd;
                     self.buckets.fold(*bound, &amounts, span, settle);
                 }
@@ -322,12 +322,12 @@ impl Series {
     pub fn audit(&mut self, stats: &[Stat], points: &[Vec<(Minute, f64)>], span: Span) -> Folded {
         let mut folded = Folded::default();
         for (stat, points) in stats.iter().zip(points) {
-            let (amounts, absurd) = self.amounts(stat, points, span);
+            let (amounts, absurd) = self.amounts(*stat, points, span);
             folded.absurd += absurd;
             let truth = amounts.iter().map(|(_, amount)| amount).sum();
             // Each minute of fractions is rounded to millionths.
             let tolerance = i128::from(span.to.0 - span.from.0);
-            let corrected = self.tally(stat).audit(truth, tolerance);
+            let corrected = self.tally(*stat).audit(truth, tolerance);
             folded.corrections += u64::from(corrected.is_some());
             folded.wrongly_ruled_out |= corrected.is_some_and(|missed| missed > 0)
                 && self.ruled_out.is_some_and(|(first, _)| first < span.to);
@@ -340,7 +340,7 @@ impl Series {
         folded
     }
 
-    const fn tally(&mut self, stat: &Stat) -> &mut Tally {
+    const fn tally(&mut self, stat: Stat) -> &mut Tally {
         match stat {
             Stat::SampleCount => &mut self.count,
             _ => &mut self.sum,
@@ -371,7 +371,7 @@ impl Series {
     /// Millionths of the base unit for each datapoint, and how many of them cannot be.
     fn amounts(
         &self,
-        stat: &Stat,
+        stat: Stat,
         points: &[(Minute, f64)],
         span: Span,
     ) -> (Vec<(Minute, i128)>, u64) {

@@ -26,7 +26,7 @@ struct Metrics {
     aws_requests: Family<Action, Counter>,
     aws_request_failures: Family<Failure, Counter>,
     requested: Counter,
-    spent: Counter<f64, AtomicU64>,
+    spent: Family<Purpose, Counter<f64, AtomicU64>>,
     late_corrections: Family<Scope, Counter>,
     absurd_datapoints: Family<Scope, Counter>,
     wrongly_ruled_out: Family<Scope, Counter>,
@@ -72,6 +72,11 @@ pub struct Scope {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Purpose {
+    purpose: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Cause {
     cause: &'static str,
 }
@@ -109,7 +114,7 @@ impl Telemetry {
             ),
             spent: metric!(
                 "spent_dollars",
-                "What CloudWatch has charged in US dollars for the metrics that were requested"
+                "What CloudWatch has charged in US dollars for the metrics that were requested, by what for: poll; audit, the daily comparison; probe, a look at permissions"
             ),
             late_corrections: metric!(
                 "late_corrections",
@@ -211,11 +216,12 @@ impl Telemetry {
         self.0.aws_requests.get_or_create(&Action { action }).get()
     }
 
-    /// A call was billed.
-    pub fn billed(&self, metrics: u64) {
+    /// A call was billed, that was for something.
+    #[expect(clippy::cast_precision_loss, reason = "metrics of one call")]
+    pub fn billed(&self, metrics: u64, purpose: &'static str) {
         self.0.requested.inc_by(metrics);
-        #[expect(clippy::cast_precision_loss, reason = "metrics of one call")]
-        self.0.spent.inc_by(metrics as f64 * DOLLARS_PER_METRIC);
+        let spent = self.0.spent.get_or_create(&Purpose { purpose });
+        spent.inc_by(metrics as f64 * DOLLARS_PER_METRIC);
     }
 
     /// Metrics billed since the process started.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Family, FamilyKind, Features, Metric, Missing, OptionalSet, ServiceId, Shape, Wanted};
+use super::{
+    Family, FamilyKind, Features, Gate, Metric, Missing, OptionalSet, ServiceId, Shape, Wanted,
+};
 use crate::api::ServerlessStackSpec;
 
 /// Actions that are needed whatever is watched, with the reason.
@@ -90,10 +92,20 @@ fn metrics() -> String {
         "# Metrics\n\nGenerated from the tables in `operator/src/services/` by `make generate`.\n\n\
          Every series has the labels `stack`, `account_id` and `region`, and those named below. A counter exists at 0 \
          from the discovery of its resource on: a minute for which CloudWatch has no datapoint adds nothing. A \
-         quantile or a maximum is the worst of the one-minute values since the last poll. A gauge for which CloudWatch \
+         quantile or a maximum is the worst of the one-minute values since the last poll; of a distribution it is known \
+         when all work that began in its minute has ended, so that of a function with a timeout of 15 minutes is 18 minutes \
+         old. A gauge for which CloudWatch \
          has no datapoint is absent, or 0 where that is said.\n\n\
          Each metric of each resource is billed as one, at 5 statistics as well as at 1; the sixth doubles it. `gate` \
-         marks metrics that the same one of the whole region can rule out.\n",
+         names what can rule a metric out, so that it is neither asked for nor billed: `region`, the same metric of the \
+         whole region, or another metric of the same resource.\n\n\
+         A `rate()` over a counter needs a window of at least twice the polling interval in effect plus the 3 minutes in \
+         which a minute settles: 13 minutes at the default of 5m, 5 minutes at 1m. `nightjar_exporter_rate_window_seconds` is \
+         that window.\n\n\
+         With `spec.latency.histograms` each distribution is published as a histogram too, whose buckets count from the minute on \
+         in which it began; the bucket `+Inf`, `_sum` and `_count` are those of the summary. CloudWatch computes the buckets from a \
+         sketch of the values: they may hold fractions, and values that only the daily comparison finds are in `+Inf` alone. Where \
+         CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n",
     );
     for id in ServiceId::ALL {
         let service = id.service();
@@ -145,6 +157,7 @@ struct Entry {
     exists: BTreeSet<String>,
     periods: BTreeSet<u8>,
     gated: bool,
+    within: Option<&'static str>,
     zero: bool,
 }
 
@@ -156,6 +169,7 @@ impl Entry {
             exists: BTreeSet::new(),
             periods: BTreeSet::new(),
             gated: false,
+            within: None,
             zero: false,
         })
     }
@@ -173,7 +187,8 @@ impl Entry {
         self.exists
             .insert(set.into_iter().chain(needed).collect::<Vec<_>>().join(", "));
         self.periods.insert(metric.period_minutes);
-        self.gated |= metric.gated;
+        self.gated |= metric.gate != Gate::None;
+        self.within = self.within.or(metric.within);
         self.zero |= !metric.kind.counts() && metric.missing == Missing::Zero;
     }
 
@@ -209,7 +224,10 @@ impl Entry {
             .iter()
             .map(|minutes| format!("{}s", u32::from(*minutes) * 60));
         let period = period.collect::<Vec<_>>().join(", ");
-        let gate = if self.gated { "yes" } else { "" };
+        let region = self.gated.then(|| "region".to_owned());
+        let pulse = self.within.map(|metric| format!("`{metric}`"));
+        let gate: Vec<_> = region.into_iter().chain(pulse).collect();
+        let gate = gate.join(", ");
         format!(
             "| `{}` | {kind} | {labels} | {exists} | {period} | {gate} | {} |",
             self.family.name, self.family.help

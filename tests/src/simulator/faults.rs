@@ -61,6 +61,10 @@ pub enum Effect {
     PartialData,
     /// `GetMetricData` marks every other result `InternalError` and leaves out its newest half.
     InternalError,
+    /// `GetMetricData` knows no trimmed counts: they have no datapoints.
+    NoTrimmedCounts,
+    /// `GetMetricData` refuses a call with any trimmed count in it.
+    TrimmedCountsRefused,
 }
 
 fn everything() -> String {

@@ -17,6 +17,7 @@ mod exposition;
 mod failures;
 mod follow;
 mod harness;
+mod latency;
 mod preview;
 mod protection;
 mod proxy;
