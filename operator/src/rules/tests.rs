@@ -8,7 +8,7 @@ use super::operator;
 use super::render::{Context, Group, Rule, groups};
 use crate::api::alerts::TAKEN;
 use crate::api::{Duration, Reason, ServerlessStack};
-use crate::controller::metrics::Metrics;
+use crate::controller::metrics::{Metrics, Now};
 use crate::exporter::budget::{LADDER, Terms};
 use crate::exporter::telemetry::{Scope, Telemetry};
 use crate::exporter::view;
@@ -124,7 +124,7 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
     operator.failed(Reason::Timeout);
     operator.requested("get", Some(200), std::time::Duration::ZERO);
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
-    for line in format!("{}{}", telemetry.encode(), operator.encode(1, 1, 1)).lines() {
+    for line in format!("{}{}", telemetry.encode(), operator.encode(&Now::default())).lines() {
         if line.starts_with('#') {
             continue;
         }

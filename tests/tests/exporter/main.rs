@@ -9,6 +9,7 @@
     reason = "unwrap is how a test fails, and its numbers are small and whole"
 )]
 
+mod answers;
 mod credentials;
 mod crowd;
 mod everything;
@@ -17,6 +18,8 @@ mod exposition;
 mod failures;
 mod follow;
 mod harness;
+mod https;
+mod lateness;
 mod preview;
 mod protection;
 mod proxy;
@@ -24,3 +27,4 @@ mod restarts;
 mod secrets;
 mod selection;
 mod serving;
+mod thrift;
