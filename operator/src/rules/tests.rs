@@ -38,10 +38,14 @@ fn whole() -> Vec<Group> {
 }
 
 fn rendered(spec: &str) -> Vec<Group> {
-    let stack = stack(spec);
+    rendered_at(spec, stack(spec).spec.collection.interval())
+}
+
+/// With another interval in effect than the stack's own.
+fn rendered_at(spec: &str, interval: Duration) -> Vec<Group> {
     groups(&Context {
-        interval: stack.spec.collection.interval(),
-        stack: &stack,
+        interval,
+        stack: &stack(spec),
         runbook_url: "https://example.com/",
     })
 }
@@ -337,10 +341,8 @@ fn no_range_of_a_counter_is_shorter_than_polling_allows() {
     let range = Regex::new(r"\[([0-9a-z]+)\]").unwrap();
     let mut seen = 0;
     for interval in LADDER.into_iter().chain([420, 3600]) {
-        let groups = rendered(&format!("{WHOLE}, services: {{}}").replace(
-            "collection: {",
-            &format!("collection: {{interval: {interval}s, "),
-        ));
+        let spec = format!("{WHOLE}, services: {{}}");
+        let groups = rendered_at(&spec, Duration::from_secs(interval));
         let window = 2 * interval + 180;
         for rule in rules(&groups).filter(|rule| !rule.expr.contains("avg_over_time(table:")) {
             for found in range.captures_iter(&rule.expr) {
