@@ -86,14 +86,17 @@ use super::{Bound, Duration};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.regions.size() >= 1").field_path(".regions")
+    .message("name at least one region, for example [eu-west-1]"))]
+#[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
+    .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
-    // These two have a default so that a rule can say what to write where they are missing.
+    // These two have a default so that a rule can say what to write where they are missing; a rule of their own
+    // would refuse the default itself.
     /// AWS regions to look in, for example `[eu-west-1]`: at least one. Each account is read in each
     /// of them.
     #[serde(default)]
     #[schemars(length(max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("self.size() >= 1")
-        .message("name at least one region, for example [eu-west-1]"))]
     #[x_kube(validation = Rule::new("self.all(r, r.matches('^(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]$'))")
         .message("unknown region: write AWS's own code, for example eu-west-1 or us-east-1"))]
     pub regions: Vec<String>,
@@ -114,8 +117,6 @@ pub struct ServerlessStackSpec {
     /// What belongs to the stack: the union of these selectors, at least one.
     #[serde(default)]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.size() >= 1")
-        .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
     pub select: Vec<Selector>,
 
     /// What does not belong to the stack although it is selected.
