@@ -564,6 +564,12 @@ impl Operator {
         values.next().unwrap_or_default().trim().to_owned()
     }
 
+    /// All its own metrics.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.listen);
+        http::text(&url).await.unwrap()
+    }
+
     /// Whether it says that it could take over.
     pub async fn is_ready(&self) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.listen);

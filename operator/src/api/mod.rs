@@ -5,10 +5,12 @@
 //! operator and an exporter of neighbouring versions understand each other.
 
 pub mod alerts;
+pub mod bound;
 pub mod crd;
 pub mod duration;
 pub mod exporter_status;
 pub mod objective;
+pub mod quantity;
 pub mod reason;
 pub mod route;
 pub mod shards;
@@ -16,8 +18,10 @@ pub mod stack;
 pub mod stack_status;
 pub mod validate;
 mod validate_alerts;
+mod validate_exporter;
 mod validate_objectives;
 
+pub use bound::Bound;
 pub use duration::Duration;
 pub use reason::Reason;
 pub use stack::{ServerlessStack, ServerlessStackSpec};

@@ -58,7 +58,7 @@ struct Position {
 }
 
 /// Result of one query.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MetricResult {
     /// The query's id.
     pub id: String,
@@ -68,7 +68,7 @@ pub struct MetricResult {
     pub timestamps: Vec<i64>,
     /// Their values.
     pub values: Vec<f64>,
-    /// `Complete`, `PartialData` or `InternalError`.
+    /// `Complete`, `PartialData`, `InternalError` or `Forbidden`.
     pub status: &'static str,
 }
 
@@ -79,6 +79,8 @@ pub struct Answer {
     pub results: Vec<MetricResult>,
     /// Where the next page begins.
     pub next_token: Option<String>,
+    /// A message about the whole call.
+    pub message: Option<&'static str>,
 }
 
 impl Answer {
@@ -168,6 +170,11 @@ impl<'v> Request<'v> {
         })
     }
 
+    /// Whether a statistic of the call is a trimmed count.
+    pub fn counts_some(&self) -> bool {
+        self.queries.iter().any(Query::counts_some)
+    }
+
     /// What `CloudWatch` charges for: five statistics of one metric are one.
     pub fn billed(&self) -> u64 {
         let mut stats: HashMap<_, HashSet<&str>> = HashMap::new();
@@ -190,9 +197,44 @@ impl<'v> Request<'v> {
             .sum()
     }
 
+    /// The periods of its queries, in seconds.
+    pub fn periods(&self) -> impl Iterator<Item = i64> {
+        self.queries.iter().map(|q| q.period)
+    }
+
     /// Whether all of it is after this second.
     pub fn starts_after(&self, second: i64) -> bool {
         self.start > second
+    }
+
+    /// Whether it asks for the first page.
+    pub fn begins(&self) -> bool {
+        self.from.now_ms.is_none()
+    }
+
+    /// A token that leads to the first page.
+    pub fn first_page(&self, now_ms: i64) -> String {
+        let now_ms = Some(self.from.now_ms.unwrap_or(now_ms));
+        let from = Position {
+            now_ms,
+            ..Position::default()
+        };
+        from.token()
+    }
+
+    /// The whole minutes of its window, in seconds since 1970.
+    pub fn minutes(&self) -> impl Iterator<Item = i64> {
+        (self.start.div_euclid(60)..self.end.div_euclid(60)).map(|minute| minute * 60)
+    }
+
+    /// Leaves out all datapoints of trimmed counts.
+    pub fn without_trimmed_counts(&self, answer: &mut Answer) {
+        for query in self.queries.iter().filter(|query| query.counts_some()) {
+            for result in answer.results.iter_mut().filter(|r| r.id == query.id) {
+                result.values.clear();
+                result.timestamps.clear();
+            }
+        }
     }
 
     /// Cuts an answer in half, with a token for the rest.
@@ -292,6 +334,7 @@ impl<'v> Request<'v> {
         Answer {
             results,
             next_token: next.map(Position::token),
+            message: None,
         }
     }
 }
@@ -318,6 +361,11 @@ impl Position {
 }
 
 impl<'v> Query<'v> {
+    /// Whether its statistic is a trimmed count.
+    fn counts_some(&self) -> bool {
+        self.stat_text.starts_with("TC")
+    }
+
     fn parse(input: &'v Value) -> Result<Self, ApiError> {
         let id = text(input, "Id").ok_or_else(|| required("MetricDataQueries.member.Id"))?;
         let good = id.len() <= 255

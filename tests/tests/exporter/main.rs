@@ -9,6 +9,7 @@
     reason = "unwrap is how a test fails, and its numbers are small and whole"
 )]
 
+mod answers;
 mod credentials;
 mod crowd;
 mod everything;
@@ -18,6 +19,7 @@ mod failures;
 mod follow;
 mod harness;
 mod https;
+mod latency;
 mod lateness;
 mod preview;
 mod protection;

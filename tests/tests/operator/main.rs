@@ -11,6 +11,7 @@ mod leaders;
 mod objects;
 mod optional_kinds;
 mod refusals;
+mod refused_changes;
 mod routes;
 mod rules;
 mod security;
