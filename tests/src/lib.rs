@@ -2,6 +2,9 @@
 
 pub mod discovery_cost;
 pub mod http;
+pub mod panels;
+pub mod rule_cost;
 pub mod samples;
 pub mod simulator;
 pub mod truth;
+pub mod webhook;

@@ -13,7 +13,7 @@ use nightjar::api::exporter_status::ExporterStatus;
 use nightjar_tests::samples::ranges;
 use nightjar_tests::simulator::speed::{self, Figure};
 use nightjar_tests::simulator::{Options, Simulator};
-use nightjar_tests::{discovery_cost, http};
+use nightjar_tests::{discovery_cost, http, rule_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -43,6 +43,8 @@ enum Part {
     Discovery,
     /// How fast 100,000 series are served
     Scrapes,
+    /// What the rules of a thousand functions cost a Prometheus, which must be in the path
+    Rules,
     /// The loop of editing and testing
     Loop,
     /// From kubectl apply to the first series in Prometheus; needs `tests/bench`
@@ -66,6 +68,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Scrapes) {
         rows.extend(scrapes(&args.nightjar).await?);
+    }
+    if wanted(Part::Rules) {
+        rows.extend(rule_cost::figures(&args.nightjar).await?);
     }
     if wanted(Part::Loop) {
         rows.push(edit_loop()?);

@@ -72,6 +72,8 @@ pub struct RegionModel {
     pub seed: u64,
     /// Lateness by service.
     pub lateness: LatenessByService,
+    /// How many runs of all functions may go on at once.
+    pub concurrency_limit: u32,
     /// Whatever has requests.
     pub nodes: Vec<Node>,
     /// Functions by name, in listing order (by name).
@@ -237,6 +239,18 @@ impl World {
             accounts.push(account);
         }
         Ok(Self { accounts, hours })
+    }
+
+    /// Takes over when requests come from outside.
+    #[must_use]
+    pub fn with_hours(mut self, hours: &Arc<Hours>) -> Self {
+        self.hours = Arc::clone(hours);
+        for account in &mut self.accounts {
+            for region in account.regions.values_mut() {
+                region.hours = Arc::clone(hours);
+            }
+        }
+        self
     }
 
     /// The account with this id.

@@ -9,7 +9,9 @@
     reason = "unwrap is how a test fails, and its numbers are small and whole"
 )]
 
+mod incidents;
 mod kubectl;
+mod panels;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
