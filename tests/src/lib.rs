@@ -3,6 +3,7 @@
 pub mod discovery_cost;
 pub mod http;
 pub mod panels;
+pub mod quiet;
 pub mod rule_cost;
 pub mod samples;
 pub mod simulator;

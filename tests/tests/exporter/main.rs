@@ -20,6 +20,7 @@ mod harness;
 mod preview;
 mod protection;
 mod proxy;
+mod quiet;
 mod restarts;
 mod secrets;
 mod selection;
