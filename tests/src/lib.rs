@@ -3,6 +3,8 @@
 pub mod discovery_cost;
 pub mod http;
 pub mod panels;
+#[cfg(test)]
+mod preflight;
 pub mod quiet;
 pub mod rule_cost;
 pub mod samples;

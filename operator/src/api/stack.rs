@@ -1,8 +1,4 @@
 //! The `ServerlessStack` kind. The documentation of these fields is what `kubectl explain` prints.
-#![allow(
-    clippy::zero_sized_map_values,
-    reason = "services have no settings yet, and will"
-)]
 
 use std::collections::BTreeMap;
 
@@ -65,7 +61,8 @@ use super::stack_status::ServerlessStackStatus;
     printcolumn(
         name = "Interval",
         type_ = "string",
-        json_path = ".spec.collection.interval",
+        json_path = ".status.spend.interval",
+        description = "How often CloudWatch is asked at present",
         priority = "1"
     ),
     printcolumn(
@@ -82,8 +79,13 @@ use super::stack_status::ServerlessStackStatus;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ServerlessStackSpec {
-    /// AWS regions to look in, for example `eu-west-1`. Each account is read in each of them.
-    #[schemars(length(min = 1, max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    // These two have a default so that a rule can say what to write where they are missing.
+    /// AWS regions to look in, for example `[eu-west-1]`: at least one. Each account is read in each
+    /// of them.
+    #[serde(default)]
+    #[schemars(length(max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.size() >= 1")
+        .message("name at least one region, for example [eu-west-1]"))]
     #[x_kube(validation = Rule::new("self.all(r, r.matches('^(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]$'))")
         .message("unknown region: write AWS's own code, for example eu-west-1 or us-east-1"))]
     pub regions: Vec<String>,
@@ -99,8 +101,11 @@ pub struct ServerlessStackSpec {
     #[serde(default)]
     pub credentials: Credentials,
 
-    /// What belongs to the stack: the union of these selectors.
-    #[schemars(length(min = 1, max = 32))]
+    /// What belongs to the stack: the union of these selectors, at least one.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.size() >= 1")
+        .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
     pub select: Vec<Selector>,
 
     /// What does not belong to the stack although it is selected.
@@ -231,7 +236,9 @@ pub struct Selector {
 
     /// Everything that carries all of these tags. An empty value means any value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
+    #[schemars(extend("maxProperties" = 50))]
+    #[x_kube(validation = Rule::new("self.size() >= 1")
+        .message("name at least one tag, for example {app: checkout}"))]
     pub tags: Option<BTreeMap<String, String>>,
 
     /// Everything of one of these names; `*` stands for any characters, `?` for one.
@@ -503,14 +510,13 @@ pub struct Storage {
 }
 
 /// An environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// The variable's name.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = "^[-._a-zA-Z][-._a-zA-Z0-9]*$")
-    )]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')")
+        .message("not the name of a variable: write letters, digits, dots, hyphens and underscores, no digit first, for example HTTPS_PROXY"))]
     pub name: String,
     /// Its value.
     #[serde(default)]

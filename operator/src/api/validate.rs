@@ -143,7 +143,7 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
     found.at_most("spec.monitoring.labels", &spec.monitoring.labels, 16);
     found
         .0
-        .extend(super::validate_objectives::validate(&spec.objectives));
+        .extend(super::validate_objectives::validate(spec));
     found
         .0
         .extend(super::validate_alerts::validate(&spec.alerts));

@@ -17,8 +17,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::pace::Paces;
-use super::transport::{PACE, Paced};
-use super::{AwsError, credentials};
+use super::transport::{Paced, UNDER};
+use super::{AwsError, Clock, credentials};
 use crate::exporter::telemetry::Telemetry;
 
 /// Attempts of one request.
@@ -130,6 +130,7 @@ impl Connector {
             sts: aws_sdk_sts::Client::new(&config),
             telemetry: self.telemetry.clone(),
             paces: Paces::default(),
+            clock: Clock::default(),
         }
     }
 }
@@ -174,9 +175,15 @@ pub struct Clients {
     sts: aws_sdk_sts::Client,
     telemetry: Telemetry,
     paces: Paces,
+    clock: Clock,
 }
 
 impl Clients {
+    /// What time it is there.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Sends a request: in its turn, counted, and with an error that names the IAM action.
     pub async fn call<T, E, R>(
         &self,
@@ -189,18 +196,19 @@ impl Clients {
     {
         let pace = self.paces.of(action);
         pace.take().await;
-        let answer = PACE
-            .scope(pace.clone(), request)
+        let under = (pace.clone(), self.clock.clone());
+        let answer = UNDER
+            .scope(under, request)
             .await
             .map_err(|error| AwsError::from_sdk(action, &error));
-        self.telemetry
-            .aws_request(action, answer.as_ref().err().map(|error| error.reason));
+        let failure = answer.as_ref().err().map(|error| error.reason);
+        self.telemetry.aws_request(action, &self.region, failure);
         answer
     }
 
-    /// Counts what a call of `GetMetricData` is billed as.
-    pub fn billed(&self, metrics: u64) {
-        self.telemetry.billed(metrics);
+    /// Counts what a call of `GetMetricData` is billed as, and what it was for.
+    pub fn billed(&self, metrics: u64, purpose: &'static str) {
+        self.telemetry.billed(metrics, purpose);
     }
 
     /// Asks AWS whose credentials these are. Needs no permission.

@@ -2,6 +2,7 @@
 //! the only way to call one: [`Clients::call`] meters every request and names what failed.
 
 mod clients;
+mod clock;
 mod credentials;
 mod error;
 mod pace;
@@ -9,5 +10,6 @@ mod probe;
 mod transport;
 
 pub use clients::{AssumedRole, Clients, Connector, Identity};
+pub use clock::Clock;
 pub use error::AwsError;
 pub use pace::{Quota, quota_of};

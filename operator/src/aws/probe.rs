@@ -39,7 +39,7 @@ impl Clients {
                     .send();
                 let answer = self.call(action, request).await.map(drop);
                 if answer.is_ok() {
-                    self.billed(1);
+                    self.billed(1, "probe");
                 }
                 answer
             }

@@ -1,6 +1,8 @@
 //! The HTTP client under the SDK: each attempt of a request passes here, so that the SDK's own
 //! retries keep to the pace too, and a throttle is felt even when the next attempt succeeds.
 
+use std::time::Instant;
+
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -11,15 +13,16 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
+use super::clock::Clock;
 use super::error::THROTTLES;
 use super::pace::Pace;
 
 tokio::task_local! {
-    /// The pace of the request that this task is sending.
-    pub static PACE: Pace;
+    /// The pace of the request that this task is sending, and the clock that its answer sets.
+    pub static UNDER: (Pace, Clock);
 }
 
-/// A client whose attempts keep to [`PACE`].
+/// A client whose attempts keep to the pace that they are [`UNDER`], and whose answers set the clock.
 #[derive(Debug)]
 pub struct Paced(pub SharedHttpClient);
 
@@ -39,7 +42,7 @@ struct PacedConnector(SharedHttpConnector);
 impl HttpConnector for PacedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = self.0.clone();
-        let Ok(pace) = PACE.try_with(Clone::clone) else {
+        let Ok((pace, clock)) = UNDER.try_with(Clone::clone) else {
             return connector.call(request);
         };
         // The first attempt had its place before the SDK's clocks began to run.
@@ -51,7 +54,10 @@ impl HttpConnector for PacedConnector {
             if retry {
                 pace.take().await;
             }
+            let sent = Instant::now();
             let response = connector.call(request).await?;
+            let headers = response.headers();
+            clock.note(sent, headers.get("date"), headers.get("age").is_some());
             if response.status().is_success() {
                 return Ok(response);
             }

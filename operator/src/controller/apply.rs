@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use kube::api::{
     DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
 };
@@ -221,7 +221,9 @@ impl Applier {
         applied.writes += 1;
         if let (Some(uid), Some(fields)) = (written.uid(), our_fields(&written.metadata)) {
             let before = seen.filter(|seen| seen.uid.as_ref() == Some(&uid));
-            let newer = before.map(|before| (before.resource_version, written.metadata));
+            let mut answer = written.metadata;
+            compact(&mut answer);
+            let newer = before.map(|before| (before.resource_version, answer));
             let ours = Ours {
                 applied: hash,
                 fields,
@@ -233,6 +235,19 @@ impl Applier {
         Ok(())
     }
 
+    /// An object as the watches saw it, or as it was after our own write if they have not seen that.
+    pub fn newest(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
+        let seen = self.seen(kind, namespace, name)?;
+        let mut ours = self.ours();
+        let ours = seen.uid.as_ref().and_then(|uid| ours.get_mut(uid));
+        let newer = ours.and_then(|ours| {
+            ours.newer
+                .take_if(|(before, _)| *before != seen.resource_version);
+            Some(ours.newer.as_ref()?.1.clone())
+        });
+        Some(newer.unwrap_or(seen))
+    }
+
     /// An object as the watches saw it, or as it is if they saw none.
     async fn live(
         &self,
@@ -240,16 +255,8 @@ impl Applier {
         namespace: &str,
         name: &str,
     ) -> Result<Option<ObjectMeta>, Error> {
-        if let Some(seen) = self.seen(kind, namespace, name) {
-            let mut ours = self.ours();
-            let ours = seen.uid.as_ref().and_then(|uid| ours.get_mut(uid));
-            if let Some(Ours { newer, .. }) = ours {
-                newer.take_if(|(before, _)| *before != seen.resource_version);
-                if let Some((_, answer)) = newer {
-                    return Ok(Some(answer.clone()));
-                }
-            }
-            return Ok(Some(seen));
+        if let Some(newest) = self.newest(kind, namespace, name) {
+            return Ok(Some(newest));
         }
         let live = self.api(kind, namespace).get_metadata_opt(name).await;
         let live = live.map_err(|source| failure("read", kind, namespace, name, source))?;
@@ -301,7 +308,7 @@ impl Applier {
     }
 
     /// An object as the watches saw it.
-    pub fn seen(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
+    fn seen(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
         let store = self.seen.get(&kind)?;
         let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
         store.get(&key).map(|meta| meta.metadata.clone())
@@ -429,13 +436,60 @@ fn last_other_manager(meta: &ObjectMeta) -> Option<String> {
 
 /// A hash of the fields that we own by server-side apply; none if we own none.
 fn our_fields(meta: &ObjectMeta) -> Option<String> {
-    let entries = meta.managed_fields.as_deref()?;
-    let entry = entries.iter().find(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
-    })?;
-    Some(sha256_hex(
-        entry.fields_v1.as_ref()?.0.to_string().as_bytes(),
-    ))
+    let mut entries = meta.managed_fields.iter().flatten();
+    let fields = &entries.find(|entry| is_ours(entry))?.fields_v1.as_ref()?.0;
+    Some(hash_of(fields))
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+fn hash_of(fields: &Value) -> String {
+    match fields {
+        // As `compact` left it: a list of fields is never a string.
+        Value::String(hash) => hash.clone(),
+        fields => sha256_hex(fields.to_string().as_bytes()),
+    }
+}
+
+/// Leaves of `managedFields`, by far the largest part of what is kept of an object, no more than
+/// who wrote when, and a hash of what is ours.
+pub fn compact(meta: &mut ObjectMeta) {
+    for entry in meta.managed_fields.iter_mut().flatten() {
+        let ours = is_ours(entry);
+        let fields = entry.fields_v1.take().filter(|_| ours);
+        entry.fields_v1 = fields.map(|fields| FieldsV1(json!(hash_of(&fields.0))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managed() -> ObjectMeta {
+        serde_json::from_value(json!({"managedFields": [
+            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": FIELD_MANAGER, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}},
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {}}},
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_tells_the_same_of_our_fields_and_of_others_as_the_whole() {
+        let whole = managed();
+        let mut kept = managed();
+        compact(&mut kept);
+        assert_eq!(our_fields(&kept), our_fields(&whole));
+        assert!(our_fields(&kept).is_some());
+        assert_eq!(last_other_manager(&kept), last_other_manager(&whole));
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(!text.contains("f:"), "{text}");
+        // Once more, as with an object that is kept and looked at again.
+        compact(&mut kept);
+        assert_eq!(our_fields(&kept), our_fields(&whole));
+    }
 }

@@ -43,6 +43,9 @@ pub enum Error {
         /// The object's name.
         name: String,
     },
+    /// The exporters have to be heard first, and are being asked.
+    #[error("the exporters are being asked what they run")]
+    Unheard,
     /// The stack's status could not be written.
     #[error("cannot write the stack's status: {}", explain(.0))]
     Status(#[source] kube::Error),
@@ -56,9 +59,11 @@ impl Error {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::NameConflict { .. } => Reason::NameConflict,
-            Self::Object { .. } | Self::Outdated { .. } | Self::Status(_) | Self::Timeout(_) => {
-                Reason::KubernetesApi
-            }
+            Self::Object { .. }
+            | Self::Outdated { .. }
+            | Self::Unheard
+            | Self::Status(_)
+            | Self::Timeout(_) => Reason::KubernetesApi,
         }
     }
 
@@ -68,7 +73,7 @@ impl Error {
             Self::NameConflict { kind, .. }
             | Self::Object { kind, .. }
             | Self::Outdated { kind, .. } => Some(*kind),
-            Self::Status(_) | Self::Timeout(_) => None,
+            Self::Unheard | Self::Status(_) | Self::Timeout(_) => None,
         }
     }
 
@@ -79,7 +84,7 @@ impl Error {
             Self::Object { source, .. } => {
                 matches!(&**source, kube::Error::Api(status) if status.code == 409)
             }
-            Self::Outdated { .. } => true,
+            Self::Outdated { .. } | Self::Unheard => true,
             Self::NameConflict { .. } | Self::Status(_) | Self::Timeout(_) => false,
         }
     }

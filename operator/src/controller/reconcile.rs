@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 
 use super::Guarded;
 use super::apply::Applied;
 use super::desired::desired;
 use super::error::Error;
-use super::look::{Looked, look};
+use super::look::{Freshness, Looked, look};
 use super::report::{report_undecodable, tell_contested, write_status};
 use super::resolve::Shards;
 use super::scope::Scope;
@@ -21,20 +22,26 @@ use crate::api::validate::validate;
 
 /// kube's client tries again by itself for minutes; a reconciliation does not wait for that.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A stack that is Ready is looked at as often, to carry its numbers into its status.
-const CALM: Duration = Duration::from_secs(45);
 /// A stack on its way to Ready is looked at after as long again as nothing has changed, within these.
 const EAGER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+/// When nothing has changed for so long, something is wrong that takes somebody's time.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How soon a stack is looked at again that this replica must not touch now. It may lead a moment
+/// later without anything else having happened.
+const FOLLOWING: Duration = Duration::from_mins(1);
 /// After errors the pause doubles, from the first to the second.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// Brings one stack nearer to what it says.
 pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, Error> {
+    scope.waiting.remove(&ObjectRef::from_obj(&*guarded));
     if !scope.leadership.is_leading() {
-        return Ok(Action::await_change());
+        return Ok(Action::requeue(jittered(FOLLOWING)));
     }
+    scope.metrics.in_flight.inc();
     let started = Instant::now();
     let result = tokio::time::timeout(TIMEOUT, async {
+        scope.warmed_up().await;
         match &guarded.0 {
             Ok(stack) if stack.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
             Ok(stack) => reconcile_stack(stack, &scope).await,
@@ -47,6 +54,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
     .await
     .unwrap_or_else(|_| Err(Error::Timeout(TIMEOUT.as_secs())));
     scope.metrics.reconciled(started.elapsed());
+    scope.metrics.in_flight.dec();
     result
 }
 
@@ -106,16 +114,31 @@ async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Actio
     // What was not there before is there now.
     let looked = match looked.filter(|looked| looked.set.is_some()) {
         Some(looked) => looked,
-        None => look(stack, scope).await.unwrap_or_else(|error| {
-            failed = failed.take().or(Some(error));
-            Looked::default()
-        }),
+        None => {
+            let ask_after = pace(stack, scope) / 2;
+            let looked = look(stack, scope, Freshness::Watched, ask_after).await;
+            looked.unwrap_or_else(|error| {
+                failed = failed.take().or(Some(error));
+                Looked {
+                    is_complete: true,
+                    ..Looked::default()
+                }
+            })
+        }
     };
     // A race is over at the next try: nobody needs to read about it.
     if let Some(error) = failed.take_if(|error| error.is_race()) {
         return Err(error);
     }
-    let settled = write_status(
+    // The exporters are being asked for the first time, and then it is this stack's turn again: to say
+    // meanwhile that nobody has heard of them would be a lie.
+    if !looked.is_complete {
+        return match failed {
+            Some(error) => Err(error),
+            None => Ok(next_look(stack, scope, applied.postponed)),
+        };
+    }
+    let later = write_status(
         stack,
         scope,
         &invalid,
@@ -127,12 +150,16 @@ async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Actio
     .await?;
     match failed {
         Some(error) => Err(error),
-        None => Ok(next_look(stack, scope, settled, applied.postponed)),
+        None => {
+            let sooner = [applied.postponed, later].into_iter().flatten().min();
+            Ok(next_look(stack, scope, sooner))
+        }
     }
 }
 
-/// Who watches what from now on. Exporters are looked at first only where that decides it: else
-/// what somebody changed would wait for an exporter that does not answer.
+/// Who watches what from now on. Where that depends on the pods, it is decided by the StatefulSet as
+/// it is now: a pod that a late watch does not show is not gone. What an exporter said it has
+/// carried out stays true, so that nobody waits for it to say it again.
 async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Option<Looked>), Error> {
     let wanted = stack.spec.exporter.shards.max(1).unsigned_abs();
     let (written, made_from) = scope.applier.assignment(stack).await?;
@@ -149,7 +176,11 @@ async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Optio
         };
         return Ok((shards, None));
     }
-    let looked = look(stack, scope).await?;
+    let looked = look(stack, scope, Freshness::Asked, pace(stack, scope) / 2).await?;
+    if written.is_none() && !looked.is_complete {
+        // What they run by is all that is left to go on from. They are being asked.
+        return Err(Error::Unheard);
+    }
     let assignment = match (written, looked.set) {
         (Some(written), _) => written.next(wanted, &looked.evidence(stack)),
         // Somebody removed what we wrote, or an operator made it that knew of no shards.
@@ -168,20 +199,22 @@ async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Optio
     Ok((shards, Some(looked)))
 }
 
-fn next_look(
-    stack: &ServerlessStack,
-    scope: &Scope,
-    settled: bool,
-    postponed: Option<Duration>,
-) -> Action {
-    let changed = scope.recall(&stack.uid().unwrap_or_default()).changed;
-    let unchanged_for = changed.map_or(Duration::ZERO, |at| at.elapsed());
-    let pause = jittered(if settled {
-        CALM
+fn next_look(stack: &ServerlessStack, scope: &Scope, sooner: Option<Duration>) -> Action {
+    let pause = jittered(pace(stack, scope));
+    Action::requeue(sooner.map_or(pause, |sooner| sooner.min(pause)))
+}
+
+/// How often the stack and its exporters are looked at: as often as they look at AWS, to carry their
+/// numbers into the status; and sooner while something is on its way.
+fn pace(stack: &ServerlessStack, scope: &Scope) -> Duration {
+    let memory = scope.recall(&stack.uid().unwrap_or_default());
+    let unchanged_for = memory.changed.map_or(Duration::ZERO, |at| at.elapsed());
+    if memory.settled || unchanged_for > PATIENCE {
+        let stack = scope.exporter.complete(stack);
+        Duration::from_secs(stack.spec.collection.interval().as_secs().into())
     } else {
         unchanged_for.clamp(EAGER.0, EAGER.1)
-    });
-    Action::requeue(postponed.map_or(pause, |postponed| postponed.min(pause)))
+    }
 }
 
 fn growing((first, last): (Duration, Duration), times: u32) -> Duration {

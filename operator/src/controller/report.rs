@@ -1,6 +1,6 @@
 //! Tells people about a stack: its status, and one Event for each change of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -28,7 +28,11 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Writes the status if it says something new. Returns whether nothing is left to wait for.
+/// A status that only counts anew, or words it differently, is written as often at most. What a
+/// condition says is written at once.
+const NUMBERS: Duration = Duration::from_mins(1);
+
+/// Writes the status if it says something new. Returns how long what it says now has to wait, if it does.
 pub async fn write_status(
     stack: &ServerlessStack,
     scope: &Scope,
@@ -37,7 +41,7 @@ pub async fn write_status(
     resolved: &Resolved,
     desired: &Desired,
     looked: &Looked,
-) -> Result<bool, Error> {
+) -> Result<Option<Duration>, Error> {
     let uid = stack.uid().unwrap_or_default();
     let mut memory = scope.recall(&uid);
     let previous = memory
@@ -63,21 +67,39 @@ pub async fn write_status(
         looked,
     };
     let status = status::judge(&facts, &previous, now());
-    let changed = status != previous;
-    if changed || stack.status.as_ref() != Some(&status) {
+    // Our own last write, as long as the watch shows the stack as it was before that.
+    let shown = match &memory.written_at {
+        Some((_, upon)) if *upon == stack.resource_version() => Some(&previous),
+        _ => stack.status.as_ref(),
+    };
+    let turned = !says_the_same(&status, &previous);
+    let urgent = turned || shown.is_none_or(|shown| !says_the_same(&status, shown));
+    let wait = memory
+        .written_at
+        .as_ref()
+        .map_or(Duration::ZERO, |(at, _)| {
+            NUMBERS.saturating_sub(at.elapsed())
+        });
+    let mut later = None;
+    if urgent || (shown != Some(&status) && wait.is_zero()) {
         put_status(scope, &stack.metadata, &status)
             .await
             .map_err(Error::Status)?;
         tell(scope, stack, &previous, &status).await;
+        memory.written_at = Some((Instant::now(), stack.resource_version()));
+    } else if shown != Some(&status) {
+        later = Some(wait);
     }
-    if changed || memory.changed.is_none() {
+    if turned || memory.changed.is_none() {
         memory.changed = Some(Instant::now());
     }
     if failed.is_none() {
         memory.failures = 0;
     }
-    let settled = says_ready(&status) || stack.spec.suspend || !invalid.is_empty();
-    memory.written = Some(status);
+    memory.settled = says_ready(&status) || stack.spec.suspend || !invalid.is_empty();
+    if later.is_none() {
+        memory.written = Some(status);
+    }
     let newest = looked
         .exporters
         .iter()
@@ -87,7 +109,21 @@ pub async fn write_status(
         .max()
         .is_some_and(|newest| newest > resolved.shards.assignment.revision);
     scope.remember(&uid, memory);
-    Ok(settled)
+    Ok(later)
+}
+
+/// Whether two statuses differ in numbers and wording at most.
+fn says_the_same(some: &ServerlessStackStatus, other: &ServerlessStackStatus) -> bool {
+    let said = |status: &ServerlessStackStatus| -> Vec<_> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|condition| {
+                let (type_, status) = (condition.type_.clone(), condition.status.clone());
+                (type_, status, condition.reason.clone())
+            })
+            .collect()
+    };
+    some.observed_generation == other.observed_generation && said(some) == said(other)
 }
 
 async fn put_status(

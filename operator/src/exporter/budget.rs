@@ -5,14 +5,15 @@
 //! whatever was saved before them, a day brings a 31st of it.
 //!
 //! A poll that the bucket cannot pay waits. So that this is rare, the interval follows what polling costs: of the
-//! [`rungs`] of the ladder the fastest is taken whose forecast the budget allows. If not even the slowest one is within
-//! it, nothing is polled at all, and the least possible budget is told.
+//! [`rungs`] of the ladder the fastest is taken whose forecast the budget allows. If the slowest one would not be within
+//! it when everything is in use and fails, nothing is polled at all, and the least possible budget is told: it is a
+//! matter of what is watched, not of how that fares, so that polling never stops just when something fails.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::plan::DOLLARS_PER_METRIC;
+use super::plan::{DOLLARS_PER_METRIC, Demand};
 use super::snapshot::TargetKey;
 
 /// The intervals, in seconds, to which a stack's own one is stretched.
@@ -50,8 +51,7 @@ pub struct Terms {
 struct State {
     interval_seconds: u32,
     budget: Option<f64>,
-    /// Metrics that are billed in 30 days, at each rung.
-    demands: BTreeMap<TargetKey, Vec<f64>>,
+    demands: BTreeMap<TargetKey, Demand>,
     rung: usize,
     /// Metrics that may be asked for now, and as of when.
     bucket: Option<(f64, f64)>,
@@ -84,10 +84,10 @@ impl Economy {
         self.state().rungs()
     }
 
-    /// Takes over what an account and region needs at each rung: metrics that are billed in 30 days.
-    pub fn demand(&self, key: &TargetKey, metrics: Vec<f64>) {
+    /// Takes over what an account and region needs at each rung.
+    pub fn demand(&self, key: &TargetKey, demand: Demand) {
         let mut state = self.state();
-        state.demands.insert(key.clone(), metrics);
+        state.demands.insert(key.clone(), demand);
         state.choose();
     }
 
@@ -175,9 +175,21 @@ impl State {
 
     /// Dollars for 30 days at a rung.
     fn forecast(&self, rung: usize) -> f64 {
-        let at = |metrics: &Vec<f64>| metrics.get(rung).or(metrics.last()).copied();
+        let at = |demand: &Demand| {
+            demand
+                .expected
+                .get(rung)
+                .or(demand.expected.last())
+                .copied()
+        };
         let metrics: f64 = self.demands.values().filter_map(at).sum();
         metrics * DOLLARS_PER_METRIC
+    }
+
+    /// The budget that allows the slowest rung whatever happens.
+    fn least(&self) -> f64 {
+        let metrics: f64 = self.demands.values().map(|demand| demand.most).sum();
+        metrics * DOLLARS_PER_METRIC * DAYS_PAID / 30.0
     }
 
     fn choose(&mut self) {
@@ -200,12 +212,11 @@ impl State {
     fn terms(&self) -> Terms {
         let rungs = self.rungs();
         let rung = self.rung.min(rungs.len() - 1);
-        let forecast = self.forecast(rung);
-        let least = forecast * DAYS_PAID / 30.0;
+        let least = self.least();
         Terms {
             interval_seconds: rungs[rung],
             rung,
-            forecast,
+            forecast: self.forecast(rung),
             budget: self.budget,
             least_budget: self.budget.filter(|budget| least > *budget).map(|_| least),
         }
@@ -223,18 +234,18 @@ mod tests {
     }
 
     /// What so many metrics cost in 30 days when asked for once a rung.
-    fn demand(metrics: f64, interval: u32) -> Vec<f64> {
-        rungs(interval)
-            .into_iter()
-            .map(|rung| metrics * 30.0 * DAY / f64::from(rung))
-            .collect()
+    fn demand(metrics: f64, interval: u32) -> Demand {
+        let at = |rung| metrics * 30.0 * DAY / f64::from(rung);
+        let expected: Vec<f64> = rungs(interval).into_iter().map(at).collect();
+        let most = expected.last().copied().unwrap();
+        Demand { expected, most }
     }
 
     #[test]
     fn without_a_budget_the_stack_s_own_interval_holds_and_all_is_paid() {
         let economy = Economy::default();
         economy.configure(300, None);
-        economy.demand(&key("eu-west-1"), vec![8640.0 * 1000.0]);
+        economy.demand(&key("eu-west-1"), demand(1000.0, 300));
         let terms = economy.terms();
         assert_eq!((terms.interval_seconds, terms.rung), (300, 0));
         assert!((terms.forecast - 86.4).abs() < 1e-9);
@@ -269,6 +280,21 @@ mod tests {
         economy.configure(300, terms.least_budget.map(|least| least + 0.01));
         economy.demand(&key("eu-west-1"), demand(1000.0, 300));
         assert_eq!(economy.terms().least_budget, None);
+    }
+
+    #[test]
+    fn what_fares_badly_is_polled_more_slowly_and_never_stopped_for_it() {
+        let economy = Economy::default();
+        economy.configure(300, Some(20.0));
+        let quiet = Demand {
+            most: demand(2000.0, 300).most,
+            ..demand(200.0, 300)
+        };
+        economy.demand(&key("eu-west-1"), quiet);
+        assert_eq!(economy.terms().rung, 0);
+        economy.demand(&key("eu-west-1"), demand(2000.0, 300));
+        let terms = economy.terms();
+        assert_eq!((terms.interval_seconds, terms.least_budget), (3600, None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::book::Minute;
+use super::gates;
 use super::snapshot::TargetKey;
 use super::watched::SavedSubject;
 
@@ -51,8 +52,8 @@ pub struct Books<'a> {
     pub last_poll: Vec<(String, i64)>,
     /// Until when rules must not judge.
     pub catching_up_until: i64,
-    /// Rows, by shape and metric, that must not be ruled out any more.
-    pub distrusted: Vec<(String, String)>,
+    /// What is known of the series that rule others out.
+    pub gates: gates::Saved,
     /// What is left of the budget, and as of when: metrics, and seconds since the Unix epoch.
     pub bucket: Option<(f64, f64)>,
     /// The subjects with their books.

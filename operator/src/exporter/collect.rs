@@ -2,18 +2,24 @@
 //! leaves everything else for the next one.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::book::Minute;
-use super::gates::{self, Look, Sorted};
+use super::gates::{Look, Sorted};
 use super::plan::{self, Batch, Group, Of};
-use super::poll;
-use super::series::SETTLE_MINUTES;
-use super::target::{Target, now_seconds, service_of};
+use super::poll::{self, ACTION, Answered};
+use super::series::{Folded, SETTLE_MINUTES};
+use super::target::{Target, now_seconds};
 use super::watched::Watched;
+use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
 use crate::services::{ServiceId, Shape, listing};
 
+/// Calls that are under way at once: more of them when there are many, so that a poll is over within its interval.
+const LEAST_AT_ONCE: usize = 4;
+const MOST_AT_ONCE: usize = 24;
+const CALLS_EACH: usize = 50;
 /// What is active is listed again after so many minutes.
 const LISTING_MINUTES: i64 = 5;
 
@@ -22,9 +28,12 @@ pub(super) fn minutes(interval_seconds: u32) -> i64 {
     i64::from(interval_seconds.div_ceil(60))
 }
 
-fn now_precisely() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+fn hash(values: &[impl AsRef<str>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for value in values {
+        value.as_ref().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What a round of questions came to.
@@ -43,8 +52,8 @@ pub enum Round {
 /// What putting questions came to.
 #[derive(Debug, Default)]
 struct Outcome {
-    /// How many were not answered, by service.
-    failed: BTreeMap<ServiceId, usize>,
+    /// What was not answered: subjects and rows.
+    failed: HashSet<(usize, usize)>,
     errors: Vec<AwsError>,
     look: Look,
 }
@@ -52,46 +61,57 @@ struct Outcome {
 impl Target {
     /// Asks CloudWatch for everything since the last answers, and compares the days that are due.
     pub(super) async fn poll(&mut self, aws: &Clients) -> Round {
-        let now = Minute::of(SystemTime::now());
+        let now = self.minute();
         let terms = self.parts.economy.terms();
         if terms.least_budget.is_some() {
             return Round::Done;
         }
         self.give_up(now);
-        self.wake(aws, now).await;
         let latency = &self.config().spec.latency;
         let interval = minutes(terms.interval_seconds);
         let groups = plan::groups(&self.watched, latency, interval, now);
-        let (asked, more) = (groups.len(), groups.iter().any(|group| group.span.to < now));
-        if let Err(wait) = self.pay(plan::billed_metrics(&groups)) {
+        let asked = groups.len();
+        let lags = |group: &&Group| group.span.to < now;
+        let lagging: Vec<Of> = groups.iter().filter(lags).map(|group| group.of).collect();
+        let Sorted { first, waiting } = self.gates.sort(&self.watched, groups, now);
+        let price = plan::billed_metrics(&first) + plan::billed_metrics(&waiting);
+        let unpaid = self.pay(price).err();
+        self.note_unpaid(unpaid);
+        if let Some(wait) = unpaid {
             return Round::Unpaid(wait);
         }
-        let Sorted { first, waiting } = self.gates.sort(&self.watched, groups, now);
         let mut outcome = Outcome::default();
         self.ask(aws, plan::batches(first), "poll", now, &mut outcome)
             .await;
-        self.gates.learn(&outcome.look);
+        self.gates.learn(&outcome.look, now);
         let opened = self.rule_out(waiting, &outcome.look, now);
         self.ask(aws, plan::batches(opened), "poll", now, &mut outcome)
             .await;
         self.note_poll(&outcome.failed);
-        let failed = outcome.failed.values().sum::<usize>();
         self.note_errors("poll", outcome.errors);
-        if failed == 0 {
-            self.compare(aws, now).await;
-        }
-        if asked > 0 && failed == asked {
+        let failed = outcome.failed;
+        self.compare(aws, now, &failed).await;
+        self.wake(aws, now).await;
+        let goes_on = |of: &Of| match of {
+            Of::Row { subject, row } => !failed.contains(&(*subject, *row)),
+            Of::Region(_) => false,
+        };
+        if asked > 0 && failed.len() == asked {
             Round::Failed
-        } else if more && failed == 0 {
+        } else if lagging.iter().any(goes_on) {
             Round::More
         } else {
             Round::Done
         }
     }
 
-    /// Compares the days that are due with what was counted of them.
-    async fn compare(&mut self, aws: &Clients, now: Minute) {
-        let audits = plan::audits(&self.watched, now);
+    /// Compares the days that are due with what was counted of them, but for the rows that could not be read just now.
+    async fn compare(&mut self, aws: &Clients, now: Minute, failed: &HashSet<(usize, usize)>) {
+        let mut audits = plan::audits(&self.watched, now);
+        audits.retain(|group| match group.of {
+            Of::Row { subject, row } => !failed.contains(&(subject, row)),
+            Of::Region(_) => false,
+        });
         if audits.is_empty() || self.pay(plan::billed_metrics(&audits)).is_err() {
             return;
         }
@@ -102,46 +122,51 @@ impl Target {
     }
 
     fn pay(&self, metrics: u64) -> Result<(), Duration> {
-        self.parts.economy.take(metrics, now_precisely())
+        // By AWS's clock: one that somebody sets would bring what was not saved.
+        let now = self.clock.now().duration_since(UNIX_EPOCH);
+        self.parts
+            .economy
+            .take(metrics, now.unwrap_or_default().as_secs_f64())
     }
 
-    /// Looks which of the subjects that have been idle for long CloudWatch lists as active again.
+    /// Says so while a poll waits for what the budget brings.
+    fn note_unpaid(&mut self, unpaid: Option<Duration>) {
+        let problem = unpaid.map(|_| {
+            AwsError::new(
+                Reason::BudgetStretched,
+                ACTION,
+                "the next poll waits until spec.collection.budgetUsdPerMonth can pay for it: a backlog, or a change of \
+                 what is watched, has used up what was saved"
+                    .to_owned(),
+            )
+        });
+        let problems = problem.into_iter().collect();
+        self.problems.replace("budget", problems, now_seconds());
+    }
+
+    /// Looks which of the subjects that have been idle for long CloudWatch lists as active again. It comes after the
+    /// questions, which wait for nothing.
     async fn wake(&mut self, aws: &Clients, now: Minute) {
-        let asleep = |watched: &&Watched| {
-            watched.subject.shape.pulse().is_some()
-                && watched.is_asleep(now)
-                && !watched.retired(now)
-        };
-        if now.0 - self.listed.0 < LISTING_MINUTES || !self.watched.iter().any(|w| asleep(&w)) {
-            return;
-        }
-        self.listed = now;
         let mut shapes: BTreeMap<&str, &'static Shape> = BTreeMap::new();
-        for watched in self.watched.iter().filter(asleep) {
-            shapes.insert(watched.subject.shape.name, watched.subject.shape);
+        if now.0 - self.listed.0 >= LISTING_MINUTES {
+            let asleep = |one: &&Watched| one.is_asleep(now) && !one.retired(now);
+            let asleep = self.watched.iter().filter(asleep);
+            shapes.extend(asleep.map(|one| (one.subject.shape.name, one.subject.shape)));
         }
         for (name, shape) in shapes {
             let Some(pulse) = shape.pulse() else { continue };
+            self.listed = now;
             // Without the permission to list, an idle subject is merely seen a little later.
-            let Ok(active) =
-                listing::recently_active(aws, shape.namespace, pulse, shape.dimensions).await
-            else {
-                continue;
-            };
-            let active: HashSet<Vec<String>> = active.into_iter().collect();
-            let of_shape = self
-                .watched
-                .iter_mut()
-                .filter(|w| w.subject.shape.name == name);
-            for watched in of_shape {
-                let values: Vec<String> = watched
-                    .subject
-                    .values
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                if active.contains(&values) {
-                    watched.wake(now);
+            let listed = listing::recently_active(aws, shape.namespace, pulse, shape.dimensions);
+            let Ok(active) = listed.await else { continue };
+            let active: HashSet<u64> = active.iter().map(|values| hash(values)).collect();
+            let before = self.active.insert(name, active).unwrap_or_default();
+            let active = &self.active[name];
+            for one in &mut self.watched {
+                let place = hash(&one.subject.values);
+                let is_news = active.contains(&place) && !before.contains(&place);
+                if is_news && one.subject.shape.name == name {
+                    one.wake(now);
                 }
             }
         }
@@ -152,7 +177,7 @@ impl Target {
         let mut saved = 0;
         let mut opened = Vec::new();
         for group in waiting {
-            let longer = gates::ruled_out_after(look, &self.watched, &group);
+            let longer = self.gates.ruled_out_after(look, &self.watched, &group);
             match (longer, group.of) {
                 (Some(longer), Of::Row { subject, row }) => {
                     saved += group.billed_metrics();
@@ -171,20 +196,37 @@ impl Target {
     async fn ask(
         &mut self,
         aws: &Clients,
-        batches: Vec<Batch>,
+        mut batches: Vec<Batch>,
         part: &'static str,
         now: Minute,
         outcome: &mut Outcome,
     ) {
-        let answers = poll::poll(aws, &self.watched, batches).await;
+        let at_once = (batches.len() / CALLS_EACH).clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
+        // So many at a time that their answers take little room, and the last of them is not waited for too often.
+        while !batches.is_empty() {
+            let rest = batches.split_off(batches.len().min(at_once * 16));
+            let some = std::mem::replace(&mut batches, rest);
+            let answers = poll::poll(aws, &self.watched, some, at_once, part).await;
+            self.take_answers(answers, part, now, outcome);
+        }
+    }
+
+    fn take_answers(
+        &mut self,
+        answers: Vec<Answered>,
+        part: &'static str,
+        now: Minute,
+        outcome: &mut Outcome,
+    ) {
         // Rows in whose minutes something was found that had been ruled out; and subjects all of whose data were late.
         let (mut suspects, mut late) = (Vec::new(), HashSet::new());
+        let mut folded_of: BTreeMap<ServiceId, Folded> = BTreeMap::new();
         for (group, points) in answers {
             let points = match points {
                 Ok(points) => points,
                 Err(error) => {
-                    if let Some((watched, _)) = group.row(&self.watched) {
-                        *outcome.failed.entry(service_of(watched)).or_default() += 1;
+                    if let Of::Row { subject, row } = group.of {
+                        outcome.failed.insert((subject, row));
                     }
                     if !outcome.errors.contains(&error) {
                         outcome.errors.push(error);
@@ -197,7 +239,7 @@ impl Target {
                 continue;
             };
             let watched = &mut self.watched[subject];
-            let (id, settle) = (service_of(watched), watched.settle_at(now));
+            let settle = watched.settle_at(now);
             let series = &mut watched.series[row];
             let folded = if part == "audit" {
                 let folded = series.audit(&group.stats, &points, group.span);
@@ -215,29 +257,39 @@ impl Target {
                 watched.note(row, &group.stats, &points, now);
                 folded
             };
+            let sum = folded_of.entry(watched.service).or_default();
+            sum.corrections += folded.corrections;
+            sum.absurd += folded.absurd;
+        }
+        for (id, folded) in folded_of {
             let scope = self.scope(id);
             self.parts
                 .telemetry
                 .folded(&scope, folded.corrections, folded.absurd);
         }
         suspects.retain(|(subject, _)| !late.contains(subject));
-        self.distrust(&suspects);
+        self.distrust(&suspects, now);
     }
 
-    /// Does not rule these rows out any more: it was wrong.
-    fn distrust(&mut self, rows: &[(usize, usize)]) {
+    /// Does not rule these rows out for a while: it was wrong.
+    fn distrust(&mut self, rows: &[(usize, usize)], now: Minute) {
         for (subject, row) in rows {
             let watched = &self.watched[*subject];
-            let id = service_of(watched);
-            if self.gates.distrust(watched, *row) {
+            let (shape, metric) = (
+                watched.subject.shape,
+                watched.series[*row].metric.cloudwatch,
+            );
+            if self.gates.distrust(shape, metric, now) {
                 tracing::warn!(
                     region = self.parts.key.1,
-                    shape = watched.subject.shape.name,
-                    metric = watched.series[*row].metric.cloudwatch,
-                    "the daily comparison found something where another series had ruled it out: it is always asked from now on"
+                    shape = shape.name,
+                    metric,
+                    "the daily comparison found something where another series had ruled it out: it is asked for in any case for a week"
                 );
             }
-            self.parts.telemetry.wrongly_ruled_out(&self.scope(id));
+            self.parts
+                .telemetry
+                .wrongly_ruled_out(&self.scope(watched.service));
         }
     }
 
@@ -252,7 +304,7 @@ impl Target {
     fn give_up(&mut self, now: Minute) {
         let mut most = BTreeMap::new();
         for watched in &mut self.watched {
-            let id = service_of(watched);
+            let id = watched.service;
             for series in &mut watched.series {
                 let lost = series.give_up(now);
                 let worst: &mut i64 = most.entry(id).or_default();
@@ -270,12 +322,16 @@ impl Target {
         }
     }
 
-    fn note_poll(&mut self, failed: &BTreeMap<ServiceId, usize>) {
+    fn note_poll(&mut self, failed: &HashSet<(usize, usize)>) {
+        let failed: HashSet<ServiceId> = failed
+            .iter()
+            .map(|(subject, _)| self.watched[*subject].service)
+            .collect();
         let now = now_seconds();
         let interval = i64::from(self.parts.economy.terms().interval_seconds);
         let rate_window = 2 * interval + SETTLE_MINUTES * 60;
         for id in self.services.keys().copied().collect::<Vec<_>>() {
-            if failed.contains_key(&id) {
+            if failed.contains(&id) {
                 continue;
             }
             let scope = self.scope(id);
@@ -294,12 +350,12 @@ impl Target {
     /// Notes up to which minute all counters of a service are final as they are shown: those too
     /// that were found just now, and those whose start was not seen yet.
     pub(super) fn note_counted(&mut self) {
-        let now = Minute::of(SystemTime::now());
+        let now = self.minute();
         for id in self.services.keys().copied().collect::<Vec<_>>() {
             let of_service = self
                 .watched
                 .iter()
-                .filter(|watched| service_of(watched) == id && !watched.retired(now));
+                .filter(|watched| watched.service == id && !watched.retired(now));
             let through = of_service
                 .filter_map(Watched::through)
                 .min()

@@ -1,6 +1,6 @@
 //! The slow loop of one account and region: which resources belong to the stack now.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -86,7 +86,7 @@ pub async fn round(
     memory: &Memory,
     spec: &ServerlessStackSpec,
 ) -> Discovered {
-    let began = Minute::of(SystemTime::now());
+    let began = Minute::of(aws.clock().now());
     let wanted = services(spec);
     memory.begin();
     let (membership, problems) = resolver.resolve(aws, spec, &wanted).await;

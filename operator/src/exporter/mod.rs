@@ -101,7 +101,12 @@ pub struct Args {
     shard: u32,
 
     /// How long one attempt of a request to AWS may take; it is tried three times.
-    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    #[arg(
+        long,
+        env = "NIGHTJAR_AWS_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "20s"
+    )]
     aws_timeout: Duration,
 
     /// How the log is written.

@@ -3,13 +3,14 @@
 //! All statistics of a metric ride in one call, because CloudWatch bills up to five of them as one
 //! metric there. A call holds at most 500 queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::book::{Minute, Span};
 use super::gates::{Gates, LEAST_ROWS};
 use super::series::{Series, Stat, statistics};
 use super::watched::Watched;
 use crate::api::stack::Latency;
+use crate::services::Metric;
 
 /// CloudWatch's limit of queries in a call.
 pub const QUERIES_PER_CALL: usize = 500;
@@ -166,37 +167,63 @@ pub fn batches(mut groups: Vec<Group>) -> Vec<Batch> {
     batches
 }
 
-/// Metrics that are billed in 30 days if everything goes on as it is: idle subjects are asked less often, rows that are
-/// ruled out are not, and the days are compared.
+/// What polling costs in 30 days: metrics, as they are billed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Demand {
+    /// At each of the intervals, if everything goes on as it is: idle subjects are asked less often, rows that are ruled
+    /// out are not, and the days are compared.
+    pub expected: Vec<f64>,
+    /// At the last of the intervals, if everything is in use and fails.
+    pub most: f64,
+}
+
+/// What polling costs at each of these intervals, in seconds.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-pub fn forecast(
+pub fn demand(
     watched: &[Watched],
     gates: &Gates,
     latency: &Latency,
-    interval_seconds: u32,
+    intervals: &[u32],
     now: Minute,
-) -> f64 {
-    let month = 30.0 * 86_400.0;
-    let interval = f64::from(interval_seconds.max(60));
-    let minutes = i64::from(interval_seconds.div_ceil(60));
+) -> Demand {
+    const MONTH_MINUTES: f64 = 30.0 * 24.0 * 60.0;
+    let mut prices: HashMap<*const Metric, u64> = HashMap::new();
     let mut regions: BTreeMap<Region, usize> = BTreeMap::new();
-    let mut metrics = 0.0;
+    // What is asked for in a poll, by how long the subject would wait if polls were ever so frequent.
+    let mut by_patience: BTreeMap<i64, u64> = BTreeMap::new();
+    let (mut all, mut audits) = (0, 0);
     for one in watched.iter().filter(|one| !one.retired(now)) {
-        let every = interval.max(one.patience(now, minutes) as f64 * 60.0);
+        let mut asked = 0;
         for series in &one.series {
+            let price = prices
+                .entry(std::ptr::from_ref(series.metric))
+                .or_insert_with(|| billed(statistics(series.metric, latency).len()));
+            all += *price;
+            audits += u64::from(series.metric.kind.counts());
             if let Some(region) = gates.region(one, series) {
                 *regions.entry(region).or_default() += 1;
             }
-            if !gates.rule_out(one, series) {
-                metrics += billed(statistics(series.metric, latency).len()) as f64 * month / every;
-            }
-            if series.metric.kind.counts() {
-                metrics += 30.0;
+            if !gates.rules_out(one, series) {
+                asked += *price;
             }
         }
+        *by_patience.entry(one.patience(now, 0)).or_default() += asked;
     }
-    let asked = regions.values().filter(|rows| **rows >= LEAST_ROWS).count();
-    metrics + asked as f64 * month / interval
+    let told = regions.values().filter(|rows| **rows >= LEAST_ROWS).count() as f64;
+    let minutes = |interval: &u32| f64::from((*interval).max(60)) / 60.0;
+    let audits = audits as f64 * 30.0;
+    let expected = |interval: &u32| {
+        let interval = minutes(interval);
+        let per_minute = by_patience
+            .iter()
+            .map(|(patience, asked)| *asked as f64 / interval.max(*patience as f64));
+        (per_minute.sum::<f64>() + told / interval) * MONTH_MINUTES + audits
+    };
+    let slowest = intervals.last().map_or(1.0, minutes);
+    Demand {
+        expected: intervals.iter().map(expected).collect(),
+        most: (all as f64 + told) / slowest * MONTH_MINUTES + audits,
+    }
 }
 
 #[cfg(test)]

@@ -15,9 +15,8 @@ use super::watched::Watched;
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
 
-const ACTION: &str = "cloudwatch:GetMetricData";
-/// Calls that are under way at once.
-const CONCURRENT_CALLS: usize = 4;
+/// The IAM action.
+pub const ACTION: &str = "cloudwatch:GetMetricData";
 /// More pages than any question of ours can have: a token that leads round in a circle.
 const MOST_PAGES: usize = 200;
 
@@ -27,17 +26,20 @@ pub type Points = Vec<Vec<(Minute, f64)>>;
 /// A question and its answer.
 pub type Answered = (Group, Result<Points, AwsError>);
 
-/// Sends all calls. The answers come in any order; `namespace_of` names the namespace of a shape.
-pub async fn poll(aws: &Clients, watched: &[Watched], batches: Vec<Batch>) -> Vec<Answered> {
-    let calls = batches.into_iter().map(|batch| {
-        let queries = queries(&batch, watched);
-        async move {
-            let answers = call(aws, &batch, queries).await;
-            assign(batch.groups, answers)
-        }
+/// Sends calls, `at_once` of them at a time. The answers come in any order; `purpose` is what they are for.
+pub async fn poll(
+    aws: &Clients,
+    watched: &[Watched],
+    batches: Vec<Batch>,
+    at_once: usize,
+    purpose: &'static str,
+) -> Vec<Answered> {
+    let calls = batches.into_iter().map(|batch| async move {
+        let answers = call(aws, watched, &batch, purpose).await;
+        assign(batch.groups, answers)
     });
     futures::stream::iter(calls)
-        .buffer_unordered(CONCURRENT_CALLS)
+        .buffer_unordered(at_once)
         .concat()
         .await
 }
@@ -100,23 +102,24 @@ struct Answer {
 
 async fn call(
     aws: &Clients,
+    watched: &[Watched],
     batch: &Batch,
-    queries: Vec<MetricDataQuery>,
+    purpose: &'static str,
 ) -> Result<HashMap<String, Answer>, AwsError> {
-    let mut answers: HashMap<String, Answer> = HashMap::with_capacity(queries.len());
+    let mut answers: HashMap<String, Answer> = HashMap::new();
     let mut token: Option<String> = None;
     for page in 0..MOST_PAGES {
         let request = aws
             .cloudwatch
             .get_metric_data()
-            .set_metric_data_queries(Some(queries.clone()))
+            .set_metric_data_queries(Some(queries(batch, watched)))
             .start_time(DateTime::from_secs(batch.span.from.start()))
             .end_time(DateTime::from_secs(batch.span.to.start()))
             .set_next_token(token.clone())
             .send();
         let answer = aws.call(ACTION, request).await?;
         if page == 0 {
-            aws.billed(batch.billed_metrics());
+            aws.billed(batch.billed_metrics(), purpose);
         }
         for result in answer.metric_data_results() {
             if let Some(id) = result.id() {

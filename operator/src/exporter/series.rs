@@ -314,7 +314,10 @@ impl Series {
             to: now,
             bin: 1,
         };
+        let read_through = self.read_through;
         self.fold(stats, &vec![Vec::new(); stats.len()], span, settle, now);
+        // What is still going on leaves readings in minutes that its beginning is not known of yet.
+        self.read_through = read_through.max(settle.min(self.read_through));
         if self.metric.kind.counts() && self.through > span.from {
             let first = self.ruled_out.map_or(span.from, |(first, _)| first);
             self.ruled_out = Some((first, self.through.back(1)));

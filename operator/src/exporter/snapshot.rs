@@ -120,6 +120,8 @@ struct Part {
     rows: Rows,
     series: u64,
     dropped: u64,
+    /// How many subjects of the view are in it.
+    subjects: usize,
     /// The room that there was.
     most: u64,
 }
@@ -140,6 +142,7 @@ impl Part {
             rows: encode(subjects, keep_plain),
             series,
             dropped: view.subjects[whole..].iter().map(SubjectView::series).sum(),
+            subjects: whole,
             most,
         }
     }
@@ -155,6 +158,7 @@ impl Part {
         // What is said of the counters is no AWS series.
         self.rows.retain(|name, _| !name.starts_with("aws_"));
         self.dropped += std::mem::take(&mut self.series);
+        self.subjects = 0;
         self.most = most;
     }
 }
@@ -188,12 +192,12 @@ impl Publisher {
     }
 
     /// Takes over the view of an account and region, or its end, and publishes the whole. Answers the number of
-    /// the snapshot.
+    /// the snapshot, and how many of the view's subjects, the first ones, are in it.
     ///
     /// When there are more than `most` series, the order of accounts and regions, and that inside their views, decides which are
     /// left out: always the same ones, whatever came first. Of an account and region that came to have less room nothing is
     /// published until its next view.
-    pub fn publish(&self, key: &TargetKey, view: Option<View>, most: u64) -> u64 {
+    pub fn publish(&self, key: &TargetKey, view: Option<View>, most: u64) -> (u64, usize) {
         let keep_plain = self.plain.swap(false, Ordering::AcqRel);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.remove(key);
@@ -218,6 +222,7 @@ impl Publisher {
             series: parts.values().map(|part| part.series).sum(),
             dropped: parts.values().map(|part| part.dropped).sum(),
         };
+        let subjects = parts.get(key).map_or(0, |part| part.subjects);
         self.telemetry.published(snapshot.series, snapshot.dropped);
         let mut published = self
             .snapshot
@@ -225,7 +230,7 @@ impl Publisher {
             .unwrap_or_else(PoisonError::into_inner);
         snapshot.number = published.number + 1;
         *published = Arc::new(snapshot);
-        published.number
+        (published.number, subjects)
     }
 
     /// Takes over what an account and region reports of itself, and leaves its series as they are.

@@ -1,6 +1,7 @@
 //! One account and region: its loops, its books, its view. It fails alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
 use super::gates::Gates;
-use super::plan;
+use super::plan::{self, Demand};
 use super::problems::Problems;
 use super::snapshot::{Publisher, TargetKey};
 use super::telemetry::{Scope, Telemetry};
@@ -23,7 +24,7 @@ use super::view;
 use super::watched::Watched;
 use crate::api::Reason;
 use crate::api::exporter_status::ServiceStatus;
-use crate::aws::{AssumedRole, AwsError, Clients, Connector, Identity};
+use crate::aws::{AssumedRole, AwsError, Clients, Clock, Connector, Identity};
 use crate::services::listing::LISTING_DELAY_MINUTES;
 use crate::services::{Found, Resource, ServiceId, SubjectKey};
 
@@ -35,6 +36,11 @@ const POLL_RETRY: Duration = Duration::from_secs(30);
 const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a start was scraped.
 const START_CHECK: Duration = Duration::from_secs(1);
+/// Where in a minute polls begin, and over how long a time those of several targets are spread.
+const PHASE_MILLIS: u64 = 48_500;
+const PHASE_SPREAD_MILLIS: u64 = 6_000;
+/// A poll is shifted by so much at most to begin there.
+const LONGEST_SHIFT: Duration = Duration::from_secs(30);
 /// How long the books of a resource that is gone are kept, in minutes.
 const KEEP_BOOKS_MINUTES: i64 = 24 * 60;
 
@@ -91,6 +97,10 @@ pub struct Target {
     pub(super) gates: Gates,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
+    /// What was listed as active then: hashes of dimensions' values, by shape.
+    pub(super) active: BTreeMap<&'static str, HashSet<u64>>,
+    /// What time it is at AWS.
+    pub(super) clock: Clock,
 }
 
 /// Watches an account and region until it is dropped.
@@ -109,6 +119,8 @@ pub async fn run(parts: Parts) {
         catching_up_until: 0,
         gates: Gates::default(),
         listed: Minute::default(),
+        active: BTreeMap::new(),
+        clock: Clock::default(),
     };
     target.restore();
     target.publish().await;
@@ -117,6 +129,7 @@ pub async fn run(parts: Parts) {
         external_id: target.parts.external_id.as_deref(),
     });
     let aws = target.parts.connector.connect(&key.1, role.as_ref()).await;
+    target.clock = aws.clock().clone();
     let identity = target.identify(&aws).await;
     let (sender, found) = mpsc::channel(1);
     // Dropped with this future, and its loop with it.
@@ -133,6 +146,11 @@ pub async fn run(parts: Parts) {
 impl Target {
     pub(super) fn config(&self) -> Arc<Config> {
         self.parts.config.borrow().config.clone()
+    }
+
+    /// The minute in which AWS is.
+    pub(super) fn minute(&self) -> Minute {
+        Minute::of(self.clock.now())
     }
 
     pub(super) fn scope(&self, service: ServiceId) -> Scope {
@@ -203,8 +221,9 @@ impl Target {
     async fn watch(&mut self, aws: &Clients, mut found: mpsc::Receiver<Discovered>) {
         let mut config = self.parts.config.clone();
         let mut next_poll = None;
-        let mut start_check = tokio::time::interval(START_CHECK);
-        start_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut polled = Instant::now();
+        let mut tick = tokio::time::interval(START_CHECK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let poll_at = next_poll.unwrap_or_else(|| Instant::now() + Duration::from_hours(24));
             tokio::select! {
@@ -217,17 +236,18 @@ impl Target {
                 }
                 () = tokio::time::sleep_until(poll_at), if next_poll.is_some() => {
                     let suspended = self.config().spec.suspend;
+                    polled = Instant::now();
                     let round = if suspended { Round::Done } else { self.poll(aws).await };
                     self.publish().await;
                     let interval = self.interval();
-                    let pause = match round {
-                        Round::Done => interval,
-                        Round::Failed => interval.min(POLL_RETRY),
-                        Round::More => BACKLOG_PAUSE,
-                        Round::Unpaid(wait) => wait.max(BACKLOG_PAUSE),
+                    let next = match round {
+                        // The cadence does not drift by the time that a poll takes.
+                        Round::Done => self.in_phase(poll_at + interval),
+                        Round::Failed => poll_at + interval.min(POLL_RETRY),
+                        Round::More => poll_at + BACKLOG_PAUSE,
+                        Round::Unpaid(wait) => poll_at + wait.max(BACKLOG_PAUSE),
                     };
-                    // The cadence does not drift by the time that a poll takes.
-                    next_poll = Some((poll_at + pause).max(Instant::now() + Duration::from_secs(1)));
+                    next_poll = Some(next.max(Instant::now() + Duration::from_secs(1)));
                 }
                 changed = config.changed() => {
                     if changed.is_err() {
@@ -235,16 +255,36 @@ impl Target {
                     }
                     config.mark_unchanged();
                     self.publish().await;
-                    // A budget that was raised is used at once.
-                    let latest = Instant::now() + self.interval();
-                    next_poll = next_poll.map(|at| at.min(latest));
                 }
-                _ = start_check.tick() => {
+                _ = tick.tick() => {
+                    // The interval may have become shorter.
+                    let latest = polled + self.interval() + LONGEST_SHIFT;
+                    next_poll = next_poll.map(|at| at.min(latest));
                     if self.start_was_seen() {
                         self.publish().await;
                     }
                 }
             }
+        }
+    }
+
+    /// The moment next to `at` that has the right place in a minute of AWS's clock.
+    ///
+    /// CloudWatch has nearly all of a minute about 168 seconds after its end. A poll shortly after such a
+    /// moment finds the newest minute that it can find; one a little before would find it a minute later. Not all
+    /// targets poll in the same second.
+    fn in_phase(&self, at: Instant) -> Instant {
+        let mut hasher = DefaultHasher::new();
+        self.parts.key.hash(&mut hasher);
+        let phase = PHASE_MILLIS + hasher.finish() % PHASE_SPREAD_MILLIS;
+        let aws = self.clock.now() + at.saturating_duration_since(Instant::now());
+        let since = aws.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis() % 60_000).unwrap_or(0);
+        let later = Duration::from_millis((phase + 60_000 - millis) % 60_000);
+        if later > LONGEST_SHIFT {
+            at + later - Duration::from_mins(1)
+        } else {
+            at + later
         }
     }
 
@@ -265,6 +305,8 @@ impl Target {
         {
             self.parts.telemetry.forget(&self.scope(id));
             self.services.remove(&id);
+            // Should it come back, it is counted from then on: what was shown of it before is not counted again.
+            self.last_found.remove(&id);
             self.problems.replace(id.name(), Vec::new(), now);
         }
         for (id, found) in round.services {
@@ -308,7 +350,7 @@ impl Target {
             .collect();
         self.tags.retain(|arn, _| alive.contains(arn.as_str()));
         // A service that the stack does not watch any more is gone at once.
-        let now = Minute::of(SystemTime::now());
+        let now = self.minute();
         self.watched.retain(|watched| {
             let of_wanted = wanted.iter().any(|id| {
                 id.service()
@@ -370,15 +412,15 @@ impl Target {
 
     /// Says what polling costs, at each interval that the budget may come to.
     fn note_demand(&self) {
-        let (config, now) = (self.config(), Minute::of(SystemTime::now()));
-        let (economy, latency) = (&self.parts.economy, &config.spec.latency);
-        let demand = economy.rungs().into_iter().map(|interval| {
-            if config.spec.suspend {
-                return 0.0;
-            }
-            plan::forecast(&self.watched, &self.gates, latency, interval, now)
-        });
-        economy.demand(&self.parts.key, demand.collect());
+        let (config, now) = (self.config(), self.minute());
+        let economy = &self.parts.economy;
+        let demand = if config.spec.suspend {
+            Demand::default()
+        } else {
+            let latency = &config.spec.latency;
+            plan::demand(&self.watched, &self.gates, latency, &economy.rungs(), now)
+        };
+        economy.demand(&self.parts.key, demand);
     }
 
     /// Whether a backlog was added so lately that rules must not judge.
@@ -387,34 +429,38 @@ impl Target {
     }
 
     fn start_was_seen(&mut self) -> bool {
-        let (scraped, now, patience) = (
+        let (scraped, now, interval) = (
             self.parts.publisher.scraped(),
             now_unsigned(),
-            self.patience(),
+            self.scrape_interval(),
         );
         let mut seen = false;
         for watched in self.watched.iter_mut().filter(|watched| watched.held()) {
-            watched.show(scraped, now, patience);
+            watched.show(scraped, now, interval);
             seen |= !watched.held();
         }
         seen
     }
 
-    /// Two scrape intervals.
-    fn patience(&self) -> u64 {
-        2 * u64::from(self.config().spec.monitoring.scrape_interval().as_secs())
+    fn scrape_interval(&self) -> u64 {
+        self.config()
+            .spec
+            .monitoring
+            .scrape_interval()
+            .as_secs()
+            .into()
     }
 
     /// Saves the books, and then hands in the view of now. What cannot be saved is not shown: a
     /// restart would not know of it.
     async fn publish(&mut self) {
-        let (scraped, now, patience) = (
+        let (scraped, now, interval) = (
             self.parts.publisher.scraped(),
             now_unsigned(),
-            self.patience(),
+            self.scrape_interval(),
         );
         for watched in &mut self.watched {
-            watched.show(scraped, now, patience);
+            watched.show(scraped, now, interval);
         }
         self.note_counted();
         self.note_demand();
@@ -424,8 +470,15 @@ impl Target {
             return;
         }
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let snapshot = publisher.publish(&self.parts.key, Some(view::view(self)), most);
-        for watched in &mut self.watched {
+        let (snapshot, published) =
+            publisher.publish(&self.parts.key, Some(view::view(self)), most);
+        let minute = self.minute();
+        // In the view's order: what there was no room for was not announced.
+        let alive = self
+            .watched
+            .iter_mut()
+            .filter(|watched| !watched.retired(minute));
+        for watched in alive.take(published) {
             watched.announced(snapshot, now);
         }
     }
@@ -449,7 +502,7 @@ impl Target {
             partition: header.partition,
         });
         self.catching_up_until = books.catching_up_until;
-        self.gates = Gates::distrusting(books.distrusted);
+        self.gates = Gates::restored(books.gates);
         if let Some(bucket) = books.bucket {
             self.parts.economy.restore(bucket);
         }
@@ -462,6 +515,14 @@ impl Target {
             if let Some(id) = ServiceId::from_name(&name) {
                 self.services.entry(id).or_default().last_poll = Some(at);
             }
+        }
+        // Else nobody could tell how long CloudWatch has not answered if it does not now.
+        for id in ServiceId::ALL {
+            let polled = self.services.get(&id).and_then(|service| service.last_poll);
+            let found = self.last_found.get(&id).map(|at| at.start());
+            self.parts
+                .telemetry
+                .remembered(&self.scope(id), polled, found);
         }
         let restored = books.subjects.into_iter().filter_map(Watched::restore);
         self.watched = restored.collect();
@@ -511,7 +572,7 @@ impl Target {
                 .collect(),
             last_poll: self.services.iter().filter_map(last_poll).collect(),
             catching_up_until: self.catching_up_until,
-            distrusted: self.gates.distrusted().cloned().collect(),
+            gates: self.gates.saved().clone(),
             bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),
         };
@@ -564,18 +625,4 @@ impl Drop for Target {
 
 fn now_unsigned() -> u64 {
     now_seconds().unsigned_abs()
-}
-
-/// The service that a subject's shape belongs to.
-pub fn service_of(watched: &Watched) -> ServiceId {
-    let of = |id: &ServiceId| {
-        id.service()
-            .shapes
-            .iter()
-            .any(|shape| shape.name == watched.subject.shape.name)
-    };
-    ServiceId::ALL
-        .into_iter()
-        .find(of)
-        .expect("every shape is in a service's table")
 }

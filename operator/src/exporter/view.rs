@@ -1,7 +1,6 @@
 //! From the books to the rows that are published.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::book::{Minute, Reading};
 use super::collect::minutes;
@@ -29,7 +28,7 @@ pub static CATCHING_UP: Family = Family {
 /// What the target has to show now.
 pub fn view(target: &Target) -> View {
     let config = target.config();
-    let now = Minute::of(SystemTime::now());
+    let now = target.minute();
     let interval = minutes(target.parts.economy.terms().interval_seconds);
     let latency = &config.spec.latency;
     let mut view = View {

@@ -12,7 +12,7 @@ use crate::services::{Metric, ServiceId, Subject, SubjectKey};
 /// An idle subject is at most so many minutes without a question: what happens in it is seen that late at worst.
 pub const STALEST_MINUTES: i64 = 20;
 /// A subject waits a part of the time for which it has been idle.
-const PATIENCE_PER_IDLE_TIME: i64 = 8;
+const PATIENCE_PER_IDLE_TIME: i64 = 2;
 /// CloudWatch lists a metric as recently active for three hours after a datapoint, or up to fifty minutes longer.
 const LISTED_AS_ACTIVE_MINUTES: i64 = 4 * 60;
 
@@ -35,6 +35,8 @@ enum Start {
 pub struct Watched {
     /// What is asked for.
     pub subject: Subject,
+    /// The service that it belongs to.
+    pub service: ServiceId,
     /// Discoveries in a row that did not find it, and when the first of them was.
     pub missing: Option<(u32, Minute)>,
     /// One for each row of the shape's table that can exist and is wanted.
@@ -81,7 +83,13 @@ impl Watched {
     pub fn new(subject: Subject, from: Minute) -> Self {
         let rows = subject.metrics();
         let series = rows.map(|metric| Series::new(metric, from)).collect();
+        let has = |id: &ServiceId| {
+            let mut shapes = id.service().shapes.iter();
+            shapes.any(|shape| shape.name == subject.shape.name)
+        };
+        let service = ServiceId::ALL.into_iter().find(has);
         Self {
+            service: service.expect("every shape is in a service's table"),
             subject,
             missing: None,
             series,
@@ -145,7 +153,7 @@ impl Watched {
     }
 
     /// How many minutes may pass between two questions, when those in which something happens are asked for
-    /// every `interval`: an eighth of the time for which nothing was counted, [`STALEST_MINUTES`] at most.
+    /// every `interval`: half of the time for which nothing was counted, [`STALEST_MINUTES`] at most.
     pub fn patience(&self, now: Minute, interval: i64) -> i64 {
         let counts = |series: &Series| series.metric.kind.counts();
         if !self.series.iter().any(counts) {
@@ -163,11 +171,18 @@ impl Watched {
         patience <= interval || now.0 - self.life.asked.0 + interval > patience
     }
 
-    /// Whether the last answers had nothing of the shape's pulse, from a series' first unsettled minute on.
+    /// Whether the last answers had nothing of the shape's pulse that could have left anything in the minutes of a
+    /// series that were not read yet. What began before a minute may still go on in it.
     pub fn has_no_pulse(&self, series: &Series) -> bool {
+        let unread = if series.metric.kind.counts() {
+            series.through
+        } else {
+            let work = i64::from(self.subject.longest_work_minutes);
+            series.read_through.back(work)
+        };
         let pulse = self.subject.shape.pulse();
         pulse.is_some_and(|pulse| self.series.iter().any(|s| s.metric.cloudwatch == pulse))
-            && self.life.pulse < series.through
+            && self.life.pulse < unread
     }
 
     /// Notes what an answer to a row has in it.
@@ -286,11 +301,15 @@ impl Watched {
     }
 
     /// Lets the next snapshot show what was counted, once the world has seen the start: when a
-    /// snapshot since the announcement was scraped (`scraped` is the newest one that was), or
-    /// after some patience.
-    pub fn show(&mut self, scraped: u64, now_seconds: u64, patience_seconds: u64) {
+    /// snapshot since the announcement was scraped (`scraped` is the newest one that was) and a scrape
+    /// interval has passed, in which a second Prometheus, or the one after a curious person, has scraped
+    /// too; or in any case after two scrape intervals.
+    pub fn show(&mut self, scraped: u64, now_seconds: u64, scrape_interval: u64) {
+        let waited = |at: u64, intervals: u64| {
+            now_seconds >= at.saturating_add(intervals.saturating_mul(scrape_interval))
+        };
         if let Start::Announced { snapshot, at } = self.start
-            && (scraped >= snapshot || now_seconds >= at.saturating_add(patience_seconds))
+            && (scraped >= snapshot && waited(at, 1) || waited(at, 2))
         {
             self.start = Start::Open;
         }
@@ -351,15 +370,21 @@ mod tests {
     fn a_new_counter_is_shown_at_zero_until_a_scrape_took_it() {
         let mut watched = function();
         let place = invoke(&mut watched);
-        watched.show(8, 1000, 60);
+        watched.show(8, 1000, 30);
         watched.announced(9, 1000);
-        watched.show(8, 1010, 60);
+        watched.show(8, 1040, 30);
         assert_eq!(
             watched.series[place].sum.shown(),
             0,
             "only an older snapshot was scraped"
         );
-        watched.show(9, 1011, 60);
+        watched.show(9, 1029, 30);
+        assert_eq!(
+            watched.series[place].sum.shown(),
+            0,
+            "another Prometheus may not have scraped yet"
+        );
+        watched.show(9, 1030, 30);
         assert_eq!(watched.series[place].sum.shown(), 7_000_000);
     }
 
@@ -371,7 +396,7 @@ mod tests {
         }
         watched.announced(1, 1000);
         assert_eq!(watched.through(), Some(Minute(100)));
-        watched.show(1, 1001, 60);
+        watched.show(1, 1030, 30);
         assert_eq!(watched.through(), Some(Minute(120)));
     }
 
@@ -379,9 +404,9 @@ mod tests {
     fn without_any_scrape_a_new_counter_opens_after_its_patience() {
         let mut watched = function();
         watched.announced(1, 1000);
-        watched.show(0, 1059, 60);
+        watched.show(0, 1059, 30);
         assert!(watched.held());
-        watched.show(0, 1060, 60);
+        watched.show(0, 1060, 30);
         assert!(!watched.held());
     }
 
@@ -390,7 +415,7 @@ mod tests {
         let mut watched = function();
         let place = invoke(&mut watched);
         watched.announced(1, 1000);
-        watched.show(1, 1000, 60);
+        watched.show(1, 1030, 30);
         let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
         let restored = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
         assert!(!restored.held() && restored.subject == watched.subject);
@@ -427,7 +452,7 @@ mod tests {
         let mut watched = function();
         invoke(&mut watched);
         watched.announced(1, 1000);
-        watched.show(1, 1000, 60);
+        watched.show(1, 1030, 30);
         for series in &mut watched.series {
             series.through = Minute(110);
         }

@@ -202,9 +202,8 @@ pub struct Metric {
     pub needs: Features,
     /// CloudWatch has a datapoint of it every so many minutes.
     pub period_minutes: u8,
-    /// Whether it is nearly always zero, and the same metric without dimensions, that of the whole
-    /// region, tells when it is.
-    pub gated: bool,
+    /// Whether the same metric without dimensions, that of the whole region, tells when it is zero.
+    pub gate: Gate,
     /// The subject's other metric without which this one has no datapoints: what did not run had no duration.
     pub within: Option<&'static str>,
     /// Of a distribution, the gauge of its greatest value, for stacks with `spec.latency.maxima`.
@@ -223,7 +222,7 @@ impl Metric {
             missing: Missing::Zero,
             needs: Features::NONE,
             period_minutes: 1,
-            gated: false,
+            gate: Gate::None,
             within: None,
             maximum: None,
         }
@@ -290,8 +289,8 @@ impl Metric {
 
     /// Can be ruled out by the region's own series.
     #[must_use]
-    pub const fn gated(mut self) -> Self {
-        self.gated = true;
+    pub const fn gated(mut self, gate: Gate) -> Self {
+        self.gate = gate;
         self
     }
 
@@ -336,6 +335,17 @@ impl MetricKind {
             Self::Maximum | Self::Average => false,
         }
     }
+}
+
+/// What a region's own series of a metric is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing.
+    None,
+    /// It has a datapoint, zero or more, for each minute in which anything ran: without any it says nothing.
+    Dense,
+    /// It has datapoints only where there is something to count: it is believed once it has had some.
+    Sparse,
 }
 
 /// What a minute without a datapoint means.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Family, FamilyKind, Features, Metric, Missing, OptionalSet, ServiceId, Shape, Wanted};
+use super::{
+    Family, FamilyKind, Features, Gate, Metric, Missing, OptionalSet, ServiceId, Shape, Wanted,
+};
 use crate::api::ServerlessStackSpec;
 
 /// Actions that are needed whatever is watched, with the reason.
@@ -32,6 +34,10 @@ pub enum Page {
     Iam,
     /// All alerts and recording rules.
     Alerts,
+    /// The operator's own metrics.
+    OperatorMetrics,
+    /// The alerts about the operator, as the chart delivers them: a file of rules.
+    OperatorRules,
 }
 
 /// The IAM actions that a stack's exporter needs in each account, each with what it is for.
@@ -82,6 +88,8 @@ pub fn page(page: Page) -> String {
         Page::Metrics => metrics(),
         Page::Iam => iam(),
         Page::Alerts => crate::rules::pages::alerts(),
+        Page::OperatorMetrics => crate::controller::metrics::reference(),
+        Page::OperatorRules => crate::rules::operator::text(),
     }
 }
 
@@ -93,7 +101,8 @@ fn metrics() -> String {
          quantile or a maximum is the worst of the one-minute values since the last poll. A gauge for which CloudWatch \
          has no datapoint is absent, or 0 where that is said.\n\n\
          Each metric of each resource is billed as one, at 5 statistics as well as at 1; the sixth doubles it. `gate` \
-         marks metrics that the same one of the whole region can rule out.\n",
+         names what can rule a metric out, so that it is neither asked for nor billed: `region`, the same metric of the \
+         whole region, or another metric of the same resource.\n",
     );
     for id in ServiceId::ALL {
         let service = id.service();
@@ -145,6 +154,7 @@ struct Entry {
     exists: BTreeSet<String>,
     periods: BTreeSet<u8>,
     gated: bool,
+    within: Option<&'static str>,
     zero: bool,
 }
 
@@ -156,6 +166,7 @@ impl Entry {
             exists: BTreeSet::new(),
             periods: BTreeSet::new(),
             gated: false,
+            within: None,
             zero: false,
         })
     }
@@ -173,7 +184,8 @@ impl Entry {
         self.exists
             .insert(set.into_iter().chain(needed).collect::<Vec<_>>().join(", "));
         self.periods.insert(metric.period_minutes);
-        self.gated |= metric.gated;
+        self.gated |= metric.gate != Gate::None;
+        self.within = self.within.or(metric.within);
         self.zero |= !metric.kind.counts() && metric.missing == Missing::Zero;
     }
 
@@ -208,7 +220,10 @@ impl Entry {
             .iter()
             .map(|minutes| format!("{}s", u32::from(*minutes) * 60));
         let period = period.collect::<Vec<_>>().join(", ");
-        let gate = if self.gated { "yes" } else { "" };
+        let region = self.gated.then(|| "region".to_owned());
+        let pulse = self.within.map(|metric| format!("`{metric}`"));
+        let gate: Vec<_> = region.into_iter().chain(pulse).collect();
+        let gate = gate.join(", ");
         format!(
             "| `{}` | {kind} | {labels} | {exists} | {period} | {gate} | {} |",
             self.family.name, self.family.help
@@ -242,9 +257,16 @@ fn iam() -> String {
     for (action, reason) in COMMON_ACTIONS {
         let _ = writeln!(text, "| `{action}` | {reason} |");
     }
-    for id in ServiceId::ALL {
-        for action in id.service().iam_actions {
-            let _ = writeln!(text, "| `{action}` | discovery of {} |", id.name());
+    let mut told = BTreeSet::new();
+    for action in ServiceId::ALL
+        .iter()
+        .flat_map(|id| id.service().iam_actions)
+    {
+        if told.insert(action) {
+            let uses_it = |id: &&ServiceId| id.service().iam_actions.contains(action);
+            let services = ServiceId::ALL.iter().filter(uses_it).map(|id| id.name());
+            let services = services.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "| `{action}` | discovery of {services} |");
         }
     }
     text.push_str(

@@ -2,11 +2,15 @@
 //!
 //! It opens the simulated shop for a while and closes it again, so that there is an end after
 //! which nothing can change any more, and waits until the exporter says that it counted past it.
+//! Which resources the stack has it asks the account itself, so that one that is missing shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_resourcegroupstagging::types::TagFilter;
 use clap::Parser;
 use nightjar_tests::http;
 use nightjar_tests::samples::{Range, Series, ranges};
@@ -28,6 +32,12 @@ struct Args {
     /// The stack's name
     #[arg(long)]
     stack: String,
+    /// The stack's regions
+    #[arg(long = "region", default_values = ["eu-west-1", "us-east-1"])]
+    regions: Vec<String>,
+    /// What has one of these tags is a part of the stack
+    #[arg(long = "tag", value_name = "KEY=VALUE", default_values = ["app=checkout", "aws:cloudformation:stack-name=checkout-prod"])]
+    tags: Vec<String>,
     /// For how many minutes the shop is open
     #[arg(long, default_value_t = 2)]
     open_minutes: i64,
@@ -291,10 +301,85 @@ async fn rows(
             equal,
         });
     }
-    if rows.is_empty() {
-        bail!("Prometheus holds no counter of the stack");
+    for arn in members(args).await? {
+        if let Some((name, label, value)) = counter_of(&arn) {
+            ensure!(
+                rows.iter().any(|row| {
+                    let series = &row.series;
+                    series.name == name
+                        && series.label(label) == value
+                        && arn.contains(series.label("region"))
+                }),
+                "Prometheus holds no {name} of {arn}, which is a part of the stack"
+            );
+        }
     }
+    ensure!(
+        rows.iter().any(|row| row.aws > 0.0),
+        "nothing happened in the shop, so that zero is equal to zero: were its hours set?"
+    );
     Ok(rows)
+}
+
+/// The ARNs of what belongs to the stack.
+async fn members(args: &Args) -> anyhow::Result<BTreeSet<String>> {
+    let mut arns = BTreeSet::new();
+    for region in &args.regions {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&args.simulator)
+            .region(Region::new(region.clone()))
+            .credentials_provider(Credentials::new("AKIADEMO", "demo", None, None, "demo"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .load()
+            .await;
+        let client = aws_sdk_resourcegroupstagging::Client::new(&config);
+        for tag in &args.tags {
+            let (key, value) = tag
+                .split_once('=')
+                .with_context(|| format!("\"{tag}\" is not KEY=VALUE"))?;
+            let mut pages = client
+                .get_resources()
+                .tag_filters(TagFilter::builder().key(key).values(value).build())
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.with_context(|| format!("the resources tagged {tag}"))?;
+                let found = page.resource_tag_mapping_list();
+                arns.extend(
+                    found
+                        .iter()
+                        .filter_map(|r| r.resource_arn().map(str::to_owned)),
+                );
+            }
+        }
+    }
+    ensure!(!arns.is_empty(), "the account has no resource of the stack");
+    Ok(arns)
+}
+
+/// The counter that each resource of a watched kind has from its discovery on: its name, and the
+/// label that says whose it is.
+fn counter_of(arn: &str) -> Option<(&'static str, &'static str, &str)> {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (service, resource) = (parts.next()?, parts.nth(2)?);
+    match service {
+        "lambda" => resource
+            .strip_prefix("function:")
+            .map(|name| ("aws_lambda_invocations_total", "function_name", name)),
+        "dynamodb" => resource.strip_prefix("table/").map(|name| {
+            (
+                "aws_dynamodb_consumed_read_capacity_units_total",
+                "table_name",
+                name,
+            )
+        }),
+        "apigateway" => {
+            // /restapis/ID, /apis/ID, and the same with /stages/NAME
+            let id = resource.split('/').nth(2)?;
+            Some(("aws_apigateway_requests_total", "api_id", id))
+        }
+        _ => None,
+    }
 }
 
 fn print(args: &Args, rows: &[Row]) {
@@ -323,7 +408,7 @@ fn print(args: &Args, rows: &[Row]) {
         )
     };
     // One counter of each kind that moved, and all that differ.
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut shown: Vec<&Row> = rows.iter().filter(|row| !row.equal).collect();
     shown.extend(
         rows.iter()

@@ -151,6 +151,8 @@ pub struct Lateness {
     pub reread: Reread,
     /// How far the region's aggregate series (no dimensions) lag behind their parts; negative: run ahead.
     pub aggregate_lag: SignedSpan,
+    /// How long after its first datapoint a series is listed; AWS says up to 15 minutes.
+    pub listing: Span,
 }
 
 impl Default for Lateness {
@@ -162,6 +164,7 @@ impl Default for Lateness {
             revision: Revision::default(),
             reread: Reread::default(),
             aggregate_lag: SignedSpan::default(),
+            listing: Span::seconds(0),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiError, Context, integer, list, open, seal, text};
 use super::lateness::View;
-use super::metrics::{Measure, ROWS};
+use super::metrics::{DYNAMODB, LAMBDA, Measure, ROWS};
 use super::model::RegionModel;
 use super::series::Series;
 use super::stats::{Stat, Summary};
@@ -586,7 +586,13 @@ fn listed(region: &RegionModel, series: &Series, now: i64, recent: Option<i64>) 
         return true;
     }
     let minutes = recent.unwrap_or(14 * 1440);
-    (0..minutes).any(|back| {
+    let lateness = match series.metric().namespace {
+        DYNAMODB => &region.lateness.dynamodb,
+        LAMBDA => &region.lateness.lambda,
+        _ => &region.lateness.apigateway,
+    };
+    let newest = lateness.listing.ms / MINUTE_MS;
+    (newest..minutes).any(|back| {
         !series
             .minute(region, now - 1 - back, View::Final)
             .is_empty()

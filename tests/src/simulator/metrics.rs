@@ -136,7 +136,7 @@ pub enum Need {
     Nothing,
     /// A function that somebody invokes asynchronously.
     Async,
-    /// One that has a dead-letter queue besides.
+    /// One that has a dead-letter queue besides, which stands for a destination too.
     DeadLetter,
     /// One that a stream feeds.
     Stream,
@@ -265,11 +265,11 @@ pub const ROWS: &[Row] = &[
     row(LAMBDA, "AsyncEventAge", Dims::Region, Measure::AsyncAge).of(Need::Async),
     row(LAMBDA, "AsyncEventsDropped", Dims::Region, Measure::AsyncDropped).of(Need::Async),
     row(LAMBDA, "DeadLetterErrors", Dims::Region, Measure::DeadLetterErrors).of(Need::DeadLetter),
-    row(LAMBDA, "DestinationDeliveryFailures", Dims::Function, Measure::PartOfErrors(20)).of(Need::Async),
+    row(LAMBDA, "DestinationDeliveryFailures", Dims::Function, Measure::PartOfErrors(20)).of(Need::DeadLetter),
     row(LAMBDA, "RecursiveInvocationsDropped", Dims::Function, Measure::Recursion).of(Need::Async),
     row(LAMBDA, "OversizedRecordCount", Dims::Function, Measure::Part(3)).of(Need::DocumentDb),
     row(LAMBDA, "SignatureValidationErrors", Dims::Function, Measure::PartOfErrors(30)).of(Need::Signed),
-    row(LAMBDA, "DestinationDeliveryFailures", Dims::Region, Measure::PartOfErrors(20)).of(Need::Async),
+    row(LAMBDA, "DestinationDeliveryFailures", Dims::Region, Measure::PartOfErrors(20)).of(Need::DeadLetter),
     row(LAMBDA, "RecursiveInvocationsDropped", Dims::Region, Measure::Recursion).of(Need::Async),
     row(LAMBDA, "OversizedRecordCount", Dims::Region, Measure::Part(3)).of(Need::DocumentDb),
     row(LAMBDA, "SignatureValidationErrors", Dims::Region, Measure::PartOfErrors(30)).of(Need::Signed),

@@ -26,7 +26,7 @@ pub mod metrics;
 pub mod model;
 mod needs;
 mod quotas;
-mod random;
+pub mod random;
 pub mod series;
 mod server;
 mod services;

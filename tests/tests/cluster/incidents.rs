@@ -62,9 +62,12 @@ const ROWS: &[Row] = &[
     row("the concurrency is used up", "shop", "LambdaThrottledHeavily", "pager", ("function_name", "shop-search"), "throttled"),
     row("a few requests are throttled", "shop", "LambdaThrottled", "chat", ("function_name", "shop-thumbs"), "throttled"),
     row("a function gets slow", "shop", "LambdaNearTimeout", "chat", ("function_name", "shop-export"), "of its timeout"),
+    row("events are given up", "shop", "LambdaAsyncEventsDropped", "pager", ("function_name", "shop-analytics"), "events were given up"),
+    row("events go round in a circle", "shop", "LambdaRecursionStopped", "pager", ("function_name", "shop-loop"), "stopped a loop"),
+    row("a stream is read too slowly", "shop", "LambdaIteratorAgeHigh", "chat", ("function_name", "shop-projection"), "behind its stream"),
     row("an objective is missed", "shop", "ObjectiveBurnsFast", "pager", ("objective", "quotes"), "error budget burns"),
     row("a table's capacity is used up", "shop", "DynamoDbRequestsThrottledHeavily", "pager", ("table_name", "shop-orders"), "PutItem requests are throttled"),
-    row("a hot partition", "shop", "DynamoDbWritesThrottled", "chat", ("table_name", "shop-carts"), "writes throttled"),
+    row("a hot partition", "shop", "DynamoDbHotPartition", "chat", ("table_name", "shop-carts"), "shop-carts: "),
     row("DynamoDB itself fails", "shop", "DynamoDbSystemErrors", "chat", ("table_name", "shop-stock"), "fail inside DynamoDB"),
     row("an API fails", "shop", "ApiServerErrorRateCritical", "pager", ("api_name", "shop-api"), "shop-api/prod: "),
     row("a few answers of an API fail", "shop", "ApiServerErrorRateHigh", "chat", ("api_name", "shop-basket"), "shop-basket/prod: "),
@@ -76,7 +79,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Resources to which nothing happens are there too; what comes of them is a false alarm.
-const FUNCTIONS: f64 = 8.0;
+const FUNCTIONS: f64 = 11.0;
 
 const INTERVAL: i64 = 60;
 /// How long it all lasts.

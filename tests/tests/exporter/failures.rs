@@ -1,6 +1,12 @@
 //! What fails is told, with the remedy, and takes nothing else down.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nightjar_tests::http;
+use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::faults::{Effect, Fault};
+use nightjar_tests::truth::source;
 
 use crate::harness::{Exporter, label_values, nightjar, simulator, stack, value};
 
@@ -122,6 +128,109 @@ async fn an_aws_that_cannot_be_reached_leaves_the_exporter_serving_and_is_found_
             e.problems().await.is_empty()
         })
         .await;
+}
+
+/// All counters, and when each service was last polled and up to when it is counted.
+async fn last_good(exporter: &Exporter) -> BTreeMap<Series, f64> {
+    let mut samples = exporter.scrape().await;
+    samples.retain(|series, _| {
+        source(series).is_some()
+            || series.name == "nightjar_exporter_last_poll_success_timestamp_seconds"
+            || series.name == "nightjar_exporter_counted_through_timestamp_seconds"
+    });
+    samples
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloudwatch_that_does_not_answer_in_time_is_told_and_last_good_data_stay_with_their_age()
+{
+    let simulator = simulator(ACCOUNT).await;
+    let dir = tempfile::tempdir().unwrap();
+    // Three seconds of the simulator's, who then answers after a minute.
+    let environment = [("NIGHTJAR_AWS_TIMEOUT", "3m")];
+    let exporter = Exporter::start_with(dir, &simulator, &stack(STACK), &environment).await;
+    exporter.until_polled().await;
+    let stall = Effect::Stall { seconds: 60.0 };
+    simulator.set_faults(vec![fault("cloudwatch:GetMetricData", stall)]);
+    exporter
+        .until("the timeout is told", async |e| {
+            e.problems()
+                .await
+                .contains(&"Timeout cloudwatch:GetMetricData".to_owned())
+        })
+        .await;
+    let good = last_good(&exporter).await;
+    assert!(good.len() >= 6, "{good:?}");
+    let later = simulator.now_ms() + 10 * 60_000;
+    while simulator.now_ms() < later {
+        assert_eq!(last_good(&exporter).await, good);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let page = http::request("GET", &exporter.at("/"), &[], "").await;
+    let page = String::from_utf8(page.unwrap().to_vec()).unwrap();
+    let ages: Vec<u32> = page
+        .split(" min ago")
+        .filter_map(|before| {
+            before
+                .rsplit(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    assert!(ages.iter().any(|minutes| *minutes >= 10), "{page}");
+    simulator.set_faults(Vec::new());
+    exporter
+        .until("it goes on", async |e| {
+            e.problems().await.is_empty() && last_good(e).await != good
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_instead_of_resources_takes_none_away_and_polling_goes_on() {
+    let simulator = simulator(ACCOUNT).await;
+    let spec = format!("{STACK}\ntags: [team]");
+    let exporter = Exporter::start(&simulator, &stack(&spec)).await;
+    exporter.until_polled().await;
+    let invocations = async |exporter: &Exporter| {
+        value(
+            &exporter.scrape().await,
+            "aws_lambda_invocations_total",
+            "function_name",
+            "shop-a",
+        )
+        .expect("the function is published")
+    };
+    for effect in [
+        Effect::Corrupt,
+        Effect::Truncate,
+        Effect::Error { status: 502 },
+    ] {
+        let apis = ["lambda:*", "dynamodb:*", "tag:*", "sts:*"];
+        simulator.set_faults(apis.map(|api| fault(api, effect.clone())).to_vec());
+        exporter
+            .until("both services' failures are told", async |e| {
+                let problems = e.problems().await;
+                ["lambda:ListFunctions", "dynamodb:ListTables"]
+                    .iter()
+                    .all(|action| problems.iter().any(|p| p.ends_with(action)))
+            })
+            .await;
+        let counted = invocations(&exporter).await;
+        exporter
+            .until("it goes on counting", async |e| {
+                invocations(e).await > counted + 180.0
+            })
+            .await;
+        assert!(!exporter.problems().await.is_empty());
+        simulator.set_faults(Vec::new());
+        exporter
+            .until("no problem is left", async |e| {
+                e.problems().await.is_empty()
+            })
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,7 +119,7 @@ fn spawn(
             .env("FAKETIME", format!("@{now} x{SPEED}"));
     }
     command
-        .args(["--aws-timeout", "20m", "--listen", &address.to_string()])
+        .args(["--listen", &address.to_string()])
         .arg("--config")
         .arg(dir.join("stack.yaml"))
         .arg("--external-ids")
@@ -127,6 +127,8 @@ fn spawn(
         .arg("--state-dir")
         .arg(dir.join("state"))
         .env("TZ", "UTC")
+        // A third of a minute, at this speed.
+        .env("NIGHTJAR_AWS_TIMEOUT", "20m")
         .env("AWS_ENDPOINT_URL", simulator.url())
         .envs(identity.iter().cloned())
         .env("RUST_LOG", "info")

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nightjar_tests::http;
 use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::Simulator;
+use nightjar_tests::simulator::random::{mix, unit};
 
 use crate::follow::{ACCOUNT, Follower, STACK, closed, next_minute, open, seen_while_closed};
 use crate::harness::{Exporter, simulator_at, stack};
@@ -21,11 +22,18 @@ accounts:
           - {name: shop-busy, traffic: {steady: {per_minute: 400}}, timeout: 10s, errors: 0.05, throttles: 0.02, duration: {p50_ms: 33.3}}
 "#;
 
-/// A time in a test that shall not be the same in each run.
-fn at_random(longest: Duration) -> Duration {
+/// Moments that are other ones in each run, and the same again with `NIGHTJAR_TEST_SEED`, which a
+/// run prints.
+fn moments(count: u64, longest: Duration) -> Vec<Duration> {
     use std::hash::{BuildHasher, RandomState};
-    let parts = RandomState::new().hash_one(()) % 1000;
-    longest * u32::try_from(parts).unwrap() / 1000
+    let seed = std::env::var("NIGHTJAR_TEST_SEED").map_or_else(
+        |_| RandomState::new().hash_one(()),
+        |seed| seed.parse().unwrap(),
+    );
+    eprintln!("NIGHTJAR_TEST_SEED={seed}");
+    (0..count)
+        .map(|number| longest.mul_f64(unit(mix(seed, number))))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,8 +42,8 @@ async fn a_process_that_is_killed_anywhere_goes_on_and_counts_each_minute_once()
     let opened = next_minute(&simulator);
     open(&simulator, opened, opened + 900).await;
     let mut follower = Follower::new(&simulator, opened, opened + 900);
-    for _ in 0..5 {
-        let until = tokio::time::Instant::now() + at_random(Duration::from_secs(4));
+    for moment in moments(5, Duration::from_secs(4)) {
+        let until = tokio::time::Instant::now() + moment;
         while tokio::time::Instant::now() < until {
             follower.compare(&exporter).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -102,7 +110,7 @@ async fn after_64_days_there_are_hours_only_and_all_is_made_up_for() {
 }
 
 /// Kills the exporter and starts it again in the small hours of the next day.
-async fn sleep_until_next_day(simulator: &Simulator, exporter: &mut Exporter) {
+pub async fn sleep_until_next_day(simulator: &Simulator, exporter: &mut Exporter) {
     exporter.kill();
     let now = simulator.now_ms() / 1000;
     let three = (now / DAY + 1) * DAY + 3 * 3600 + 600;
@@ -245,11 +253,41 @@ async fn a_region_that_leaves_and_comes_back_begins_at_zero() {
             e.state().join("111122223333-us-east-1.books").exists()
         })
         .await;
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 300).await;
+    let (_, moved) = Follower::new(&simulator, opened, opened + 300)
+        .until_final(&exporter)
+        .await;
+    assert!(moved >= 25, "only {moved} counters moved");
     exporter.configure(&stack(&STACK.replace("eu-west-1", "us-east-1")));
     let kept = exporter.state().join("111122223333-eu-west-1.books");
     // Another exporter may publish it now, and more than is kept here.
     exporter
         .until("its books are gone", async |_| !kept.exists())
         .await;
-    drop(simulator);
+    exporter.configure(&stack(&two));
+    let counters = async |e: &Exporter| {
+        let mut samples = e.scrape().await;
+        samples.retain(|series, _| {
+            nightjar_tests::truth::source(series).is_some() && series.label("region") == "eu-west-1"
+        });
+        samples
+    };
+    exporter
+        .until("its counters are back", async |e| {
+            counters(e).await.len() >= 40
+        })
+        .await;
+    let back = counters(&exporter).await;
+    let above = back.iter().find(|(_, value)| **value > 0.0);
+    assert_eq!(
+        above, None,
+        "it goes on where another exporter may have gone on"
+    );
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 300).await;
+    let (_, moved) = Follower::new(&simulator, opened, opened + 300)
+        .until_final(&exporter)
+        .await;
+    assert!(moved >= 25, "only {moved} counters moved");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::kube_api::{CHART, KubeApi, output, program, template};
+use crate::kube_api::{CHART, KubeApi, nightjar, output, program, template, yaml_documents};
 use crate::optional_kinds::SERVICE_MONITORS;
 
 #[tokio::test]
@@ -35,6 +35,50 @@ async fn helm_installs_the_kind_itself_or_lets_alone_the_one_that_kubectl_applie
         ],
     )
     .unwrap();
+}
+
+#[tokio::test]
+async fn the_three_commands_of_the_readme_work_as_they_are_written() {
+    let readme = include_str!("../../../README.md");
+    let section = readme
+        .split("## You already have a cluster")
+        .nth(1)
+        .unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let stack = section.split("```yaml\n").nth(1).unwrap();
+    let stack = stack.split("```").next().unwrap();
+    let indented = |line: &&str| line.starts_with("    ");
+    let lines: Vec<_> = section.lines().skip_while(|line| !indented(line)).collect();
+    let commands: Vec<_> = lines.into_iter().take_while(indented).collect();
+    let commands = commands.join("\n").replace("\\\n", "");
+    let [helm, apply, forward] = commands.lines().collect::<Vec<_>>()[..] else {
+        panic!("not three commands: {commands}")
+    };
+
+    let api = KubeApi::start();
+    let words: Vec<_> = helm.split_whitespace().collect();
+    assert_eq!(
+        words[..4],
+        ["helm", "install", "nightjar", "charts/nightjar"]
+    );
+    let notes = api.helm_install("nightjar", &words[4..]).unwrap();
+    assert!(notes.contains("kubectl get serverlessstacks"), "{notes}");
+    api.wait("Established", "crd/serverlessstacks.nightjar.dev");
+    assert_eq!(apply.trim(), "kubectl apply -f stack.yaml");
+    api.apply_text(stack);
+    // There are no pods here to forward to; the Service is what the operator makes of that stack.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("stack.yaml");
+    std::fs::write(&file, stack).unwrap();
+    let rendered = output(Command::new(nightjar()).args(["render", "-f"]).arg(&file));
+    let service = yaml_documents(&rendered)
+        .into_iter()
+        .find(|object| object["kind"] == "Service")
+        .unwrap();
+    let name = service["metadata"]["name"].as_str().unwrap();
+    let port = service["spec"]["ports"][0]["port"].to_string();
+    let forwards = format!("kubectl port-forward svc/{name} {port} ");
+    assert!(forward.trim().starts_with(&forwards), "{forward}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub struct Operator {
 }
 
 /// A process that dies with this one, or when it is dropped.
-pub struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {

@@ -16,6 +16,7 @@ mod routes;
 mod rules;
 mod security;
 mod shards;
+mod trouble;
 mod undecodable;
 
 use kube_api::{KubeApi, Operator};

@@ -49,7 +49,8 @@ fn looked(wanted: i32, ready: i32, exporters: &[Exporter]) -> &'static Looked {
             updated: wanted,
         }),
         exporters: exporters.to_vec(),
-        stuck: Vec::new(),
+        is_complete: true,
+        ..Looked::default()
     }))
 }
 

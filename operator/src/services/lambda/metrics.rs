@@ -4,7 +4,9 @@ use super::facts::ALL;
 use super::managed::{CAPACITY_PROVIDER, EXECUTION_ENVIRONMENT};
 use super::mappings::MAPPING;
 use super::versions::{PROVISIONED, VERSION};
-use crate::services::{Family, FamilyKind, Features, Metric, OptionalSet, Service, Shape, Unit};
+use crate::services::{
+    Family, FamilyKind, Features, Gate, Metric, OptionalSet, Service, Shape, Unit,
+};
 
 /// AWS Lambda.
 pub static SERVICE: Service = Service {
@@ -163,7 +165,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .within("Invocations")
-        .gated(),
+        .gated(Gate::Dense),
         Metric::counter(
             "Throttles",
             &Family {
@@ -172,7 +174,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Requests that were refused for want of concurrency; they are neither invocations nor errors. Source: AWS/Lambda Throttles, Sum.",
             },
         )
-        .gated(),
+        .gated(Gate::Dense),
         Metric::distribution(
             "Duration",
             &Family {
@@ -205,7 +207,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(DEAD_LETTER)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::counter(
             "AsyncEventsReceived",
             &Family {
@@ -224,7 +226,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(ASYNC)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::maximum(
             "AsyncEventAge",
             &Family {
@@ -244,7 +246,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(DESTINATIONS)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::counter(
             "RecursiveInvocationsDropped",
             &Family {
@@ -254,7 +256,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(DESTINATIONS)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::counter(
             "OversizedRecordCount",
             &Family {
@@ -264,7 +266,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(DOCUMENT_DB)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::counter(
             "SignatureValidationErrors",
             &Family {
@@ -274,7 +276,7 @@ pub static FUNCTION: Shape = Shape {
             },
         )
         .needs(SIGNED)
-        .gated(),
+        .gated(Gate::Sparse),
         Metric::maximum(
             "IteratorAge",
             &Family {
