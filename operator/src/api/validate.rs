@@ -141,9 +141,7 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
         300,
     );
     found.at_most("spec.monitoring.labels", &spec.monitoring.labels, 16);
-    found
-        .0
-        .extend(super::validate_objectives::validate(spec));
+    found.0.extend(super::validate_objectives::validate(spec));
     found
         .0
         .extend(super::validate_alerts::validate(&spec.alerts));

@@ -93,7 +93,9 @@ fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidFi
             add(
                 found,
                 at.to_owned(),
-                format!("{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template and refuse all rules if it cannot read it"),
+                format!(
+                    "{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template and refuse all rules if it cannot read it"
+                ),
             );
         }
         if TAKEN.contains(&name.as_str()) {
@@ -187,7 +189,10 @@ mod tests {
             ("spec.alerts.labels", "severity is a label"),
             ("spec.alerts.labels", "team: write a name"),
             ("spec.alerts.labels", "tier: labels of alerts are plain"),
-            ("spec.alerts.matchers", "cluster: labels of alerts are plain"),
+            (
+                "spec.alerts.matchers",
+                "cluster: labels of alerts are plain",
+            ),
             (
                 "spec.alerts.overrides.LambdaErrorRateHigh.threshold",
                 "from 0.0001 to 1",

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::objective::{ApiIndicator, Indicator, Objective};
-use super::validate::InvalidField;
 use super::stack::ServerlessStackSpec;
+use super::validate::InvalidField;
 use crate::rules::objectives::{budget, seconds};
 
 /// All that is wrong, in the order of the list.

@@ -373,17 +373,27 @@ fn annotations(dashboard: &Dashboard) -> Value {
     };
     let has = |variable| dashboard.variables.contains(&variable);
     // What follows a deployment shows wherever functions may be the reason.
-    if has(Variable::Stack) && (has(Variable::Window) || has(Variable::Objective)) && !has(Variable::Table) {
-        let function = if has(Variable::Function) { ",function_name=~\"$function\"" } else { "" };
+    if has(Variable::Stack)
+        && (has(Variable::Window) || has(Variable::Objective))
+        && !has(Variable::Table)
+    {
+        let function = if has(Variable::Function) {
+            ",function_name=~\"$function\""
+        } else {
+            ""
+        };
         all.push(changed(
             "Function deployed",
             "blue",
-            format!("changes(aws_lambda_last_modified_timestamp_seconds{{{stack}{function}}}[2m]) > 0"),
+            format!(
+                "changes(aws_lambda_last_modified_timestamp_seconds{{{stack}{function}}}[2m]) > 0"
+            ),
             "{{function_name}} {{region}}",
         ));
     }
     if has(Variable::Table) {
-        let of_table = |metric: &str| format!("changes({metric}{{{stack},table_name=~\"$table\"}}[2m]) > 0");
+        let of_table =
+            |metric: &str| format!("changes({metric}{{{stack},table_name=~\"$table\"}}[2m]) > 0");
         all.push(changed(
             "Capacity changed",
             "blue",

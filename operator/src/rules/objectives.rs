@@ -222,7 +222,9 @@ pub fn approximate(objective: &Objective, stack: &ServerlessStack) -> Option<Str
     let share = percent(&published)?;
     let wanted = ((target * 1e6).round() / 1e8).to_string();
     (share < target).then(|| {
-        format!("No published quantile reaches {target} %: add \"{wanted}\" to spec.latency.quantiles.")
+        format!(
+            "No published quantile reaches {target} %: add \"{wanted}\" to spec.latency.quantiles."
+        )
     })
 }
 

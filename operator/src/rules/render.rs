@@ -331,9 +331,9 @@ impl Context<'_> {
                 .to_string(),
             "two_intervals" => Duration::from_secs(2 * self.interval.as_secs()).to_string(),
             "stopped" => self.stopped()?,
-            "unless_stopped" => self
-                .stopped()
-                .map_or_else(String::new, |stopped| format!("unless on (pod) ({stopped})")),
+            "unless_stopped" => self.stopped().map_or_else(String::new, |stopped| {
+                format!("unless on (pod) ({stopped})")
+            }),
             "shards" => {
                 let shards = spec.exporter.shards;
                 (shards > 1).then(|| shards.to_string())?

@@ -77,12 +77,21 @@ fn inhibitions() -> Vec<Inhibition> {
     // What makes an objective burn is told, not the objective; a page about an objective, not the tickets that explain it.
     let burning = |severities: &[Severity]| {
         let burns = alerts().filter(|alert| alert.burns && severities.contains(&alert.severity));
-        burns.map(|alert| alert.id.as_str()).collect::<Vec<_>>().join("|")
+        burns
+            .map(|alert| alert.id.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
     };
     let lesser = burning(&[Severity::Warning, Severity::Info]);
     for (source, target) in [
-        (burning(&[Severity::Critical]), "ObjectiveBurnsFast|ObjectiveBurnsSlowly".to_owned()),
-        (burning(&[Severity::Warning]), "ObjectiveBurnsSlowly".to_owned()),
+        (
+            burning(&[Severity::Critical]),
+            "ObjectiveBurnsFast|ObjectiveBurnsSlowly".to_owned(),
+        ),
+        (
+            burning(&[Severity::Warning]),
+            "ObjectiveBurnsSlowly".to_owned(),
+        ),
         ("ObjectiveBurnsFast".to_owned(), lesser),
     ] {
         all.push(Inhibition {

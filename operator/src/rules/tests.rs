@@ -92,7 +92,14 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
         labels.extend(["account_id", "region", "stack", "namespace"].map(str::to_owned));
     }
     for family in [&view::COUNTED_THROUGH, &view::CATCHING_UP] {
-        let labels = ["aws_service", "account_id", "region", "stack", "namespace", "pod"];
+        let labels = [
+            "aws_service",
+            "account_id",
+            "region",
+            "stack",
+            "namespace",
+            "pod",
+        ];
         known.insert(family.name.to_owned(), labels.map(str::to_owned).into());
     }
     let telemetry = Telemetry::new("checkout");
@@ -132,16 +139,27 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
 fn labels_of_fact(name: &str) -> &'static [&'static str] {
     let table = [
         ("aws_lambda_account_", &[][..]),
-        ("aws_lambda_event_source_mapping_", &["function_name", "uuid"]),
+        (
+            "aws_lambda_event_source_mapping_",
+            &["function_name", "uuid"],
+        ),
         ("aws_lambda_function_info", &["function_name", "runtime"]),
         ("aws_lambda_", &["function_name"]),
         ("aws_dynamodb_account_", &[]),
-        ("aws_dynamodb_", &["table_name", "global_secondary_index_name"]),
+        (
+            "aws_dynamodb_",
+            &["table_name", "global_secondary_index_name"],
+        ),
         ("aws_apigateway_account_", &[]),
-        ("aws_apigateway_", &["api_type", "api_id", "api_name", "stage"]),
+        (
+            "aws_apigateway_",
+            &["api_type", "api_id", "api_name", "stage"],
+        ),
     ];
     let known = table.into_iter().find(|(begin, _)| name.starts_with(begin));
-    known.unwrap_or_else(|| panic!("whose labels has {name}?")).1
+    known
+        .unwrap_or_else(|| panic!("whose labels has {name}?"))
+        .1
 }
 
 /// The labels that an expression's outermost grouping leaves.
@@ -171,7 +189,8 @@ fn within(text: &str) -> &str {
 /// Each grouping of an expression must be by labels that all series in it have.
 fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) {
     let grouping = Regex::new(r"(?:sum|max|min|count|avg|topk) by \(([a-z0-9_, ]*)\) \(").unwrap();
-    let series = Regex::new(r"(?:[a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?\{").unwrap();
+    let series =
+        Regex::new(r"(?:[a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?\{").unwrap();
     for found in grouping.captures_iter(expr) {
         let inside = within(&expr[found.get(0).unwrap().end() - 1..]);
         for name in series.find_iter(inside) {
@@ -180,7 +199,10 @@ fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) {
                 panic!("no series {name} in {expr}");
             };
             for label in found[1].split(", ").filter(|label| !label.is_empty()) {
-                assert!(labels.contains(label), "{name} has no label {label}: {expr}");
+                assert!(
+                    labels.contains(label),
+                    "{name} has no label {label}: {expr}"
+                );
             }
         }
     }
@@ -194,7 +216,10 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
         .filter_map(|rule| rule.record.as_deref())
         .collect();
     assert!(operator::group("shop", "").rules.iter().all(|rule| {
-        let name = rule.expr.split(['{', '(']).find(|part| part.starts_with("nightjar_operator_"));
+        let name = rule
+            .expr
+            .split(['{', '('])
+            .find(|part| part.starts_with("nightjar_operator_"));
         name.is_some_and(|name| known.contains_key(name))
     }));
     let series = Regex::new(r"([a-z]+:)?(?:aws|nightjar)_[a-z0-9_]+(?::[a-z_]+)?").unwrap();
@@ -261,7 +286,9 @@ fn every_label_that_a_rule_groups_by_is_one_of_its_series() {
 #[test]
 fn no_stack_can_overwrite_a_label_that_tells_what_an_alert_is_about() {
     let grouping = Regex::new(r"by \(([a-z0-9_, ]*)\)").unwrap();
-    let mut derived: BTreeSet<String> = ["alertname", "alertstate", "range"].map(str::to_owned).into();
+    let mut derived: BTreeSet<String> = ["alertname", "alertstate", "range"]
+        .map(str::to_owned)
+        .into();
     for rule in rules(&rendered(WHOLE)).filter(|rule| rule.alert.is_some()) {
         for found in grouping.captures_iter(&rule.expr) {
             let labels = found[1].split(", ").filter(|label| !label.is_empty());
@@ -270,7 +297,11 @@ fn no_stack_can_overwrite_a_label_that_tells_what_an_alert_is_about() {
         derived.extend(rule.labels.keys().filter(|label| *label != "team").cloned());
     }
     for rule in rules(&rendered(WHOLE)).filter(|rule| rule.record.is_some()) {
-        derived.extend(grouped_by(&rule.expr).into_iter().filter(|label| !label.is_empty()));
+        derived.extend(
+            grouped_by(&rule.expr)
+                .into_iter()
+                .filter(|label| !label.is_empty()),
+        );
     }
     assert_eq!(derived, TAKEN.map(str::to_owned).into());
 }
@@ -296,8 +327,10 @@ fn no_range_of_a_counter_is_shorter_than_polling_allows() {
     let range = Regex::new(r"\[([0-9a-z]+)\]").unwrap();
     let mut seen = 0;
     for interval in LADDER.into_iter().chain([420, 3600]) {
-        let groups = rendered(&format!("{WHOLE}, services: {{}}")
-            .replace("collection: {", &format!("collection: {{interval: {interval}s, ")));
+        let groups = rendered(&format!("{WHOLE}, services: {{}}").replace(
+            "collection: {",
+            &format!("collection: {{interval: {interval}s, "),
+        ));
         let window = 2 * interval + 180;
         for rule in rules(&groups).filter(|rule| !rule.expr.contains("avg_over_time(table:")) {
             for found in range.captures_iter(&rule.expr) {
@@ -337,8 +370,7 @@ fn every_alert_is_complete_and_within_its_own_bounds() {
         let named = |range: &Range| alert.expr.contains(&format!("${{{}}}", range.as_str()));
         let longest = Range::ALL.into_iter().filter(named).next_back();
         assert_eq!(
-            alert.range,
-            longest,
+            alert.range, longest,
             "{}: its range is not the longest in its expression",
             alert.id
         );
@@ -472,7 +504,13 @@ fn alerts_on_counters_wait_while_the_exporter_catches_up() {
     let groups = rendered(WHOLE);
     for alert in alerts() {
         let Some(Rule { expr, .. }) = rule(&groups, &alert.id) else {
-            assert!(alert.id.starts_with("NightjarOperator") || operator::group("", "").rules.iter().any(|rule| rule.alert.as_ref() == Some(&alert.id)));
+            assert!(
+                alert.id.starts_with("NightjarOperator")
+                    || operator::group("", "")
+                        .rules
+                        .iter()
+                        .any(|rule| rule.alert.as_ref() == Some(&alert.id))
+            );
             continue;
         };
         assert_eq!(
@@ -581,7 +619,10 @@ fn every_panel_names_only_series_and_labels_that_there_are() {
                 let mut labels = BTreeSet::new();
                 for found in series.find_iter(&expr) {
                     let (name, after) = (found.as_str(), &expr[found.end()..]);
-                    let Some(selector) = after.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
+                    let Some(selector) = after
+                        .strip_prefix('{')
+                        .and_then(|rest| rest.split_once('}'))
+                    else {
                         assert_eq!(name, "aws_service", "{expr}");
                         continue;
                     };
@@ -591,14 +632,28 @@ fn every_panel_names_only_series_and_labels_that_there_are() {
                     };
                     labels.extend(of_series.iter().cloned());
                     for label in matcher.captures_iter(selector.0) {
-                        assert!(of_series.contains(&label[1]), "{name} has no label {}: {expr}", &label[1]);
+                        assert!(
+                            of_series.contains(&label[1]),
+                            "{name} has no label {}: {expr}",
+                            &label[1]
+                        );
                     }
                 }
                 if expr.contains(" by (") {
                     labels = grouped_by(&expr);
                 }
-                for label in query.legend().iter().flat_map(|legend| shown.captures_iter(legend)) {
-                    assert!(labels.contains(&label[1]), "{}: {}: no label {}", dashboard.uid, panel.title, &label[1]);
+                for label in query
+                    .legend()
+                    .iter()
+                    .flat_map(|legend| shown.captures_iter(legend))
+                {
+                    assert!(
+                        labels.contains(&label[1]),
+                        "{}: {}: no label {}",
+                        dashboard.uid,
+                        panel.title,
+                        &label[1]
+                    );
                 }
                 for variable in variables.captures_iter(&expr) {
                     let there = format!("\"name\":\"{}\"", &variable[1]);
@@ -622,7 +677,11 @@ fn every_panel_names_only_series_and_labels_that_there_are() {
                         known[name].clone()
                     };
                     for (label, _) in singled_out(link) {
-                        assert!(labels.contains(label), "{}: no {label}: {expr}", panel.title);
+                        assert!(
+                            labels.contains(label),
+                            "{}: no {label}: {expr}",
+                            panel.title
+                        );
                     }
                 }
                 assert!(
@@ -639,8 +698,15 @@ fn every_panel_names_only_series_and_labels_that_there_are() {
 
 /// The fields of a JSON object are all among those that Grafana's schema has there.
 fn assert_fields(value: &serde_json::Value, path: &str, known: &[&str]) {
-    for field in value.as_object().unwrap_or_else(|| panic!("{path}: {value}")).keys() {
-        assert!(known.contains(&field.as_str()), "{path} has no field {field}");
+    for field in value
+        .as_object()
+        .unwrap_or_else(|| panic!("{path}: {value}"))
+        .keys()
+    {
+        assert!(
+            known.contains(&field.as_str()),
+            "{path} has no field {field}"
+        );
     }
 }
 
@@ -649,26 +715,77 @@ fn assert_fields(value: &serde_json::Value, path: &str, known: &[&str]) {
 #[test]
 fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {
     const UNITS: [&str; 8] = [
-        "short", "percentunit", "s", "bytes", "ops", "reqps", "currencyUSD", "none",
+        "short",
+        "percentunit",
+        "s",
+        "bytes",
+        "ops",
+        "reqps",
+        "currencyUSD",
+        "none",
     ];
     const COLOURS: [&str; 5] = ["green", "orange", "red", "transparent", "text"];
     let variable = Regex::new(r"\$\{?([a-z]+)").unwrap();
     for dashboard in super::dashboards::dashboards() {
         let json = super::dashboards::json(dashboard);
         let uid = &dashboard.uid;
-        assert_fields(&json, uid, &[
-            "uid", "title", "description", "tags", "schemaVersion", "version", "editable", "fiscalYearStartMonth",
-            "graphTooltip", "refresh", "time", "timepicker", "timezone", "weekStart", "links", "annotations", "templating", "panels",
-        ]);
+        assert_fields(
+            &json,
+            uid,
+            &[
+                "uid",
+                "title",
+                "description",
+                "tags",
+                "schemaVersion",
+                "version",
+                "editable",
+                "fiscalYearStartMonth",
+                "graphTooltip",
+                "refresh",
+                "time",
+                "timepicker",
+                "timezone",
+                "weekStart",
+                "links",
+                "annotations",
+                "templating",
+                "panels",
+            ],
+        );
         let mut names = BTreeSet::new();
         for variable in json["templating"]["list"].as_array().unwrap() {
-            assert!(names.insert(variable["name"].as_str().unwrap().to_owned()), "{variable}");
-            assert_fields(variable, uid, &[
-                "name", "label", "type", "query", "hide", "current", "includeAll", "multi", "options", "refresh", "regex",
-                "datasource", "definition", "sort", "allValue", "description",
-            ]);
+            assert!(
+                names.insert(variable["name"].as_str().unwrap().to_owned()),
+                "{variable}"
+            );
+            assert_fields(
+                variable,
+                uid,
+                &[
+                    "name",
+                    "label",
+                    "type",
+                    "query",
+                    "hide",
+                    "current",
+                    "includeAll",
+                    "multi",
+                    "options",
+                    "refresh",
+                    "regex",
+                    "datasource",
+                    "definition",
+                    "sort",
+                    "allValue",
+                    "description",
+                ],
+            );
             let kinds = ["datasource", "query", "custom"];
-            assert!(kinds.contains(&variable["type"].as_str().unwrap()), "{variable}");
+            assert!(
+                kinds.contains(&variable["type"].as_str().unwrap()),
+                "{variable}"
+            );
         }
         assert!(names.contains("datasource"));
         let mut taken: Vec<[u64; 4]> = Vec::new();
@@ -677,35 +794,91 @@ fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {
             let of = |name: &str| panel["gridPos"][name].as_u64().unwrap();
             let [x, y, w, h] = ["x", "y", "w", "h"].map(of);
             assert!(w >= 1 && h >= 1 && x + w <= 24, "{at}");
-            let free = |[a, b, c, d]: &[u64; 4]| x + w <= *a || a + c <= x || y + h <= *b || b + d <= y;
+            let free =
+                |[a, b, c, d]: &[u64; 4]| x + w <= *a || a + c <= x || y + h <= *b || b + d <= y;
             assert!(taken.iter().all(free), "{at} covers another panel");
             taken.push([x, y, w, h]);
             if panel["type"] == "row" {
-                assert_fields(panel, &at, &["id", "type", "title", "collapsed", "panels", "gridPos"]);
+                assert_fields(
+                    panel,
+                    &at,
+                    &["id", "type", "title", "collapsed", "panels", "gridPos"],
+                );
                 continue;
             }
-            assert_fields(panel, &at, &[
-                "id", "type", "title", "description", "gridPos", "datasource", "targets", "fieldConfig", "options", "transformations",
-            ]);
+            assert_fields(
+                panel,
+                &at,
+                &[
+                    "id",
+                    "type",
+                    "title",
+                    "description",
+                    "gridPos",
+                    "datasource",
+                    "targets",
+                    "fieldConfig",
+                    "options",
+                    "transformations",
+                ],
+            );
             assert_eq!(panel["datasource"]["uid"], "${datasource}", "{at}");
             let defaults = &panel["fieldConfig"]["defaults"];
-            assert_fields(defaults, &at, &["unit", "color", "custom", "links", "mappings", "thresholds", "noValue"]);
-            assert!(UNITS.contains(&defaults["unit"].as_str().unwrap()), "{at}: {defaults}");
+            assert_fields(
+                defaults,
+                &at,
+                &[
+                    "unit",
+                    "color",
+                    "custom",
+                    "links",
+                    "mappings",
+                    "thresholds",
+                    "noValue",
+                ],
+            );
+            assert!(
+                UNITS.contains(&defaults["unit"].as_str().unwrap()),
+                "{at}: {defaults}"
+            );
             let steps = defaults["thresholds"]["steps"].as_array().unwrap();
-            let begins: Vec<Option<f64>> = steps.iter().map(|step| step["value"].as_f64()).collect();
-            assert!(begins[0].is_none() && begins[1..].iter().all(Option::is_some), "{at}: {steps:?}");
+            let begins: Vec<Option<f64>> =
+                steps.iter().map(|step| step["value"].as_f64()).collect();
+            assert!(
+                begins[0].is_none() && begins[1..].iter().all(Option::is_some),
+                "{at}: {steps:?}"
+            );
             assert!(begins.is_sorted_by(|a, b| a < b), "{at}: {steps:?}");
             for step in steps {
-                assert!(COLOURS.contains(&step["color"].as_str().unwrap()), "{at}: {step}");
+                assert!(
+                    COLOURS.contains(&step["color"].as_str().unwrap()),
+                    "{at}: {step}"
+                );
             }
             let (options, custom): (&[&str], &[&str]) = match panel["type"].as_str().unwrap() {
                 "stat" => (
-                    &["colorMode", "graphMode", "justifyMode", "orientation", "reduceOptions", "textMode", "wideLayout"],
+                    &[
+                        "colorMode",
+                        "graphMode",
+                        "justifyMode",
+                        "orientation",
+                        "reduceOptions",
+                        "textMode",
+                        "wideLayout",
+                    ],
                     &[],
                 ),
                 "timeseries" => (
                     &["legend", "tooltip"],
-                    &["drawStyle", "lineWidth", "fillOpacity", "showPoints", "spanNulls", "axisSoftMin", "thresholdsStyle"],
+                    &[
+                        "drawStyle",
+                        "lineWidth",
+                        "fillOpacity",
+                        "showPoints",
+                        "spanNulls",
+                        "axisSoftMin",
+                        "thresholdsStyle",
+                    ],
                 ),
                 "table" => (&["showHeader", "cellHeight"], &["align", "filterable"]),
                 other => panic!("{at}: {other}"),
@@ -714,19 +887,38 @@ fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {
             assert_fields(&defaults["custom"], &at, custom);
             let mut references = BTreeSet::new();
             for target in panel["targets"].as_array().unwrap() {
-                assert_fields(target, &at, &[
-                    "refId", "datasource", "expr", "legendFormat", "instant", "range", "editorMode", "format",
-                ]);
+                assert_fields(
+                    target,
+                    &at,
+                    &[
+                        "refId",
+                        "datasource",
+                        "expr",
+                        "legendFormat",
+                        "instant",
+                        "range",
+                        "editorMode",
+                        "format",
+                    ],
+                );
                 assert!(references.insert(target["refId"].to_string()), "{at}");
                 for name in variable.captures_iter(target["expr"].as_str().unwrap()) {
-                    assert!(names.contains(&name[1]), "{at}: there is no variable {}", &name[1]);
+                    assert!(
+                        names.contains(&name[1]),
+                        "{at}: there is no variable {}",
+                        &name[1]
+                    );
                 }
             }
         }
         for annotation in json["annotations"]["list"].as_array().unwrap() {
             let text = annotation["expr"].as_str().unwrap();
             for name in variable.captures_iter(text) {
-                assert!(names.contains(&name[1]), "{uid}: there is no variable {} for {text}", &name[1]);
+                assert!(
+                    names.contains(&name[1]),
+                    "{uid}: there is no variable {} for {text}",
+                    &name[1]
+                );
             }
         }
     }
@@ -734,7 +926,11 @@ fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {
 
 #[test]
 fn every_threshold_that_is_drawn_by_an_alert_s_name_has_one() {
-    for panel in super::dashboards::dashboards().iter().flat_map(|d| &d.rows).flat_map(|row| &row.panels) {
+    for panel in super::dashboards::dashboards()
+        .iter()
+        .flat_map(|d| &d.rows)
+        .flat_map(|row| &row.panels)
+    {
         for step in panel.thresholds.iter().skip(1) {
             assert!(step.begin().is_some(), "{}: {step:?}", panel.title);
         }
@@ -747,11 +943,22 @@ fn an_objective_of_latency_says_which_quantile_judges_it() {
         let groups = rendered(spec);
         rule(&groups, "ObjectiveBurnsFast").unwrap().annotations["description"].clone()
     };
-    let with = |target: &str| format!("objectives: [{{name: quick, target: '{target}', of: {{table: orders}}, latencyBelow: 20ms}}]");
+    let with = |target: &str| {
+        format!(
+            "objectives: [{{name: quick, target: '{target}', of: {{table: orders}}, latencyBelow: 20ms}}]"
+        )
+    };
     let judged = text(&with("99"));
-    assert!(judged.contains("Judged by quantile 0.99") && !judged.contains("add"), "{judged}");
+    assert!(
+        judged.contains("Judged by quantile 0.99") && !judged.contains("add"),
+        "{judged}"
+    );
     let roughly = text(&with("99.9"));
-    assert!(roughly.contains("Judged by quantile 0.99") && roughly.contains("add \"0.999\" to spec.latency.quantiles"), "{roughly}");
+    assert!(
+        roughly.contains("Judged by quantile 0.99")
+            && roughly.contains("add \"0.999\" to spec.latency.quantiles"),
+        "{roughly}"
+    );
 }
 
 #[test]
@@ -762,19 +969,33 @@ fn an_objective_that_nothing_could_judge_is_refused_by_name() {
     let stack: ServerlessStack = serde_saphyr::from_str(text).unwrap();
     let found = crate::api::validate::validate(&stack);
     let fields: Vec<&str> = found.iter().map(|invalid| &*invalid.field).collect();
-    assert_eq!(fields, ["spec.objectives[0].latencyBelow", "spec.objectives[1].of.table"]);
+    assert_eq!(
+        fields,
+        [
+            "spec.objectives[0].latencyBelow",
+            "spec.objectives[1].of.table"
+        ]
+    );
 }
 
 #[test]
 fn the_name_of_what_an_objective_is_about_is_never_taken_for_a_template() {
     let groups = rendered("objectives: [{name: a, target: '99', of: {api: {name: '{{ shop'}}}]");
-    assert_eq!(rule(&groups, "ObjectiveBurnsFast").unwrap().labels["api_name"], "{{`{{`}} shop");
+    assert_eq!(
+        rule(&groups, "ObjectiveBurnsFast").unwrap().labels["api_name"],
+        "{{`{{`}} shop"
+    );
 }
 
 #[test]
 fn a_stop_by_the_budget_is_told_only_of_a_stack_that_has_one() {
     let without = rendered("services: {}");
     assert_eq!(rule(&without, "NightjarBudgetExhausted"), None);
-    assert!(!rule(&without, "NightjarDataOld").unwrap().expr.contains("budget"));
+    assert!(
+        !rule(&without, "NightjarDataOld")
+            .unwrap()
+            .expr
+            .contains("budget")
+    );
     assert_eq!(rule(&without, "NightjarShardMissing"), None);
 }

@@ -164,10 +164,10 @@ async fn count(expression: &str) -> f64 {
 /// What an alert is about: its own name, its stack, and the first of these labels that it has.
 fn subject(seen: &Seen) -> (String, String, String) {
     let about = [
+        "objective",
         "function_name",
         "table_name",
         "api_name",
-        "objective",
         "action",
         "region",
         "stack",

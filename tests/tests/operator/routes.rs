@@ -108,7 +108,12 @@ fn each_alert_reaches_the_receiver_of_its_severity_and_no_other_stacks_alert_doe
             Severity::Warning => "shop/checkout/chat",
             Severity::Info => "shop/checkout/none",
         };
-        assert_eq!(receiver_of(&file, &labels_of(&alert.id)), receiver, "{}", alert.id);
+        assert_eq!(
+            receiver_of(&file, &labels_of(&alert.id)),
+            receiver,
+            "{}",
+            alert.id
+        );
     });
     assert!(by_severity.count() > 60);
     for (id, expected) in table {
@@ -169,14 +174,19 @@ impl Alertmanager {
             url: format!("http://127.0.0.1:{port}"),
             _folder: folder,
         };
-        started.until("it answers", || started.try_amtool(&["alert", "query"]).is_some());
+        started.until("it answers", || {
+            started.try_amtool(&["alert", "query"]).is_some()
+        });
         started
     }
 
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
-            assert!(Instant::now() < deadline, "Alertmanager: {what}: not within a minute");
+            assert!(
+                Instant::now() < deadline,
+                "Alertmanager: {what}: not within a minute"
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -210,7 +220,16 @@ impl Alertmanager {
 
     /// What Alertmanager says of an alert that fires.
     fn status(&self, labels: &BTreeMap<String, String>) -> Value {
-        let answer = self.amtool(&["alert", "query", "--active", "--inhibited", "--silenced", "--unprocessed", "-o", "json"]);
+        let answer = self.amtool(&[
+            "alert",
+            "query",
+            "--active",
+            "--inhibited",
+            "--silenced",
+            "--unprocessed",
+            "-o",
+            "json",
+        ]);
         let alerts: Vec<Value> = serde_json::from_str(&answer).unwrap();
         let same = |alert: &&Value| alert["labels"] == json!(labels);
         let found = alerts.iter().find(same);
@@ -219,7 +238,9 @@ impl Alertmanager {
 
     fn is_inhibited(&self, labels: &BTreeMap<String, String>) -> bool {
         let status = self.status(labels);
-        status["inhibitedBy"].as_array().is_some_and(|by| !by.is_empty())
+        status["inhibitedBy"]
+            .as_array()
+            .is_some_and(|by| !by.is_empty())
     }
 }
 
@@ -240,12 +261,27 @@ fn labels_of(rules: &[Rule], id: &str, resource: &str) -> BTreeMap<String, Strin
         .split_once("by (")
         .and_then(|(_, rest)| rest.split_once(')'))
         .map(|(labels, _)| labels.to_owned());
-    let recorded = rule.expr.contains("(table:").then(|| "account_id, region, table_name".to_owned());
+    let recorded = rule
+        .expr
+        .contains("(table:")
+        .then(|| "account_id, region, table_name".to_owned());
     let mut labels = rule.labels.clone();
     for label in grouped.or(recorded).unwrap_or_default().split(", ") {
-        let fixed = ["stack", "direction", "operation", "reason", "action", "range"].contains(&label);
+        let fixed = [
+            "stack",
+            "direction",
+            "operation",
+            "reason",
+            "action",
+            "range",
+        ]
+        .contains(&label);
         if !label.is_empty() && !labels.contains_key(label) && !(fixed && label == "range") {
-            let value = if fixed { "one".to_owned() } else { format!("{label}-{resource}") };
+            let value = if fixed {
+                "one".to_owned()
+            } else {
+                format!("{label}-{resource}")
+            };
             labels.insert(label.to_owned(), value);
         }
     }
@@ -276,7 +312,11 @@ fn a_consequence_is_held_back_while_its_cause_fires_and_that_of_another_resource
     // Of one cause the more urgent one.
     for (more, less) in of_stacks().flat_map(|a| of_stacks().map(move |b| (a, b))) {
         let same = more.cause == less.cause && more.severity < less.severity;
-        let resource = |alert: &Alert| labels_of(&rules, &alert.id, "a").into_keys().collect::<Vec<_>>();
+        let resource = |alert: &Alert| {
+            labels_of(&rules, &alert.id, "a")
+                .into_keys()
+                .collect::<Vec<_>>()
+        };
         if same && resource(more) == resource(less) {
             pairs.push((&more.id, &less.id));
         }
@@ -288,14 +328,34 @@ fn a_consequence_is_held_back_while_its_cause_fires_and_that_of_another_resource
         alertmanager.send(&target, true);
         assert!(!alertmanager.is_inhibited(&target), "{consequence} alone");
         alertmanager.send(&source, true);
-        assert!(alertmanager.is_inhibited(&target), "{consequence} beside {cause}");
-        assert!(!alertmanager.is_inhibited(&source), "{cause} beside {consequence}");
+        assert!(
+            alertmanager.is_inhibited(&target),
+            "{consequence} beside {cause}"
+        );
+        assert!(
+            !alertmanager.is_inhibited(&source),
+            "{cause} beside {consequence}"
+        );
         let other = labels_of(&rules, consequence, "b");
         // What is about the whole stack is the cause of all in it.
-        let shared = ["account_id", "region", "function_name", "table_name", "api_id", "pod", "aws_service"];
-        if shared.iter().any(|label| source.contains_key(*label) && other.contains_key(*label)) {
+        let shared = [
+            "account_id",
+            "region",
+            "function_name",
+            "table_name",
+            "api_id",
+            "pod",
+            "aws_service",
+        ];
+        if shared
+            .iter()
+            .any(|label| source.contains_key(*label) && other.contains_key(*label))
+        {
             alertmanager.send(&other, true);
-            assert!(!alertmanager.is_inhibited(&other), "another {consequence} beside {cause}");
+            assert!(
+                !alertmanager.is_inhibited(&other),
+                "another {consequence} beside {cause}"
+            );
             alertmanager.send(&other, false);
         }
         alertmanager.send(&source, false);
@@ -326,10 +386,16 @@ fn of_an_objective_and_what_makes_it_burn_one_is_told() {
         alertmanager.send(objective, true);
     }
     alertmanager.send(&ticket, true);
-    assert!(alertmanager.is_inhibited(&ticket), "the page about the objective is told");
+    assert!(
+        alertmanager.is_inhibited(&ticket),
+        "the page about the objective is told"
+    );
     assert!(!alertmanager.is_inhibited(&of_it));
     alertmanager.send(&page, true);
-    assert!(alertmanager.is_inhibited(&of_it), "the page about the function is told");
+    assert!(
+        alertmanager.is_inhibited(&of_it),
+        "the page about the function is told"
+    );
     assert!(!alertmanager.is_inhibited(&page));
     assert!(!alertmanager.is_inhibited(&of_another));
     assert!(!alertmanager.is_inhibited(&of_all));
@@ -350,7 +416,9 @@ fn warnings_are_muted_at_their_times_and_pages_never_are() {
     alertmanager.send(&warning, true);
     let muted = |labels| {
         let status = alertmanager.status(labels);
-        status["mutedBy"].as_array().is_some_and(|by| !by.is_empty())
+        status["mutedBy"]
+            .as_array()
+            .is_some_and(|by| !by.is_empty())
     };
     alertmanager.until("the warning is muted", || muted(&warning));
     assert!(!muted(&page));
@@ -361,11 +429,16 @@ fn the_prometheus_operator_s_kind_takes_the_route_with_every_field() {
     // The definition is beside the programs of tests/parts.
     let program = program("operator");
     let crds = program.ancestors().nth(2).unwrap().join("crds");
-    let definition = std::fs::read_to_string(crds.join("monitoring.coreos.com_alertmanagerconfigs.yaml"))
-        .unwrap_or_else(|error| panic!("{}: {error}", crds.display()));
+    let definition =
+        std::fs::read_to_string(crds.join("monitoring.coreos.com_alertmanagerconfigs.yaml"))
+            .unwrap_or_else(|error| panic!("{}: {error}", crds.display()));
     let api = KubeApi::start();
-    api.kubectl_with(&["apply", "--server-side", "-f", "-"], &definition).unwrap();
-    api.wait("Established", "crd/alertmanagerconfigs.monitoring.coreos.com");
+    api.kubectl_with(&["apply", "--server-side", "-f", "-"], &definition)
+        .unwrap();
+    api.wait(
+        "Established",
+        "crd/alertmanagerconfigs.monitoring.coreos.com",
+    );
     let (stack, _) = stack_of(STACK);
     let route = stack.spec.alerts.route.as_ref().unwrap();
     let mut object = json!({

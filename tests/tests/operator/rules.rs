@@ -346,8 +346,7 @@ fn with_series(id: &str, case: &Case) -> (u32, Value) {
     }
     if !["NightjarExporterDown", "NightjarNeverPolled"].contains(&id) {
         // In the future: of no other service, and never old.
-        let polled =
-            "nightjar_exporter_last_poll_success_timestamp_seconds{aws_service=\"none\"}";
+        let polled = "nightjar_exporter_last_poll_success_timestamp_seconds{aws_service=\"none\"}";
         series.insert(polled.to_owned(), "9999999999x3000".to_owned());
     }
     if id != "NightjarOperatorDown" {
@@ -390,7 +389,9 @@ fn scraped(series: &str) -> String {
         if !own.contains("pod=") {
             labels.push("pod=\"checkout-exporter-0\"".to_owned());
         }
-        labels.push("instance=\"10.0.0.7:9988\",container=\"exporter\",endpoint=\"metrics\"".to_owned());
+        labels.push(
+            "instance=\"10.0.0.7:9988\",container=\"exporter\",endpoint=\"metrics\"".to_owned(),
+        );
     }
     if name.starts_with("aws_") || own.contains("aws_service") {
         labels.push("account_id=\"111122223333\",region=\"eu-west-1\"".to_owned());
@@ -472,10 +473,15 @@ fn prometheus_reads_the_query_of_every_panel() {
 fn the_chart_delivers_the_alerts_about_the_operator() {
     let rendered = |values: &[&str]| {
         let documents = crate::kube_api::template(crate::kube_api::CHART, values);
-        let rules = documents.into_iter().find(|document| document["kind"] == "PrometheusRule");
+        let rules = documents
+            .into_iter()
+            .find(|document| document["kind"] == "PrometheusRule");
         rules.map(|rules| rules["spec"].clone())
     };
-    assert!(rendered(&[]).is_none(), "without its series there is nothing to judge");
+    assert!(
+        rendered(&[]).is_none(),
+        "without its series there is nothing to judge"
+    );
     let spec = rendered(&[
         "--namespace=ops",
         "--set=metrics.serviceMonitor.enabled=true",
@@ -483,7 +489,8 @@ fn the_chart_delivers_the_alerts_about_the_operator() {
         "--set=metrics.rules.disabled={NightjarStacksNotReady}",
     ])
     .unwrap();
-    let mut expected = serde_json::to_value(operator::group("ops", "https://example.com/")).unwrap();
+    let mut expected =
+        serde_json::to_value(operator::group("ops", "https://example.com/")).unwrap();
     let all = expected["rules"].as_array_mut().unwrap();
     all.retain(|rule| rule["alert"] != "NightjarStacksNotReady");
     assert_eq!(spec, json!({"groups": [expected]}));
@@ -513,8 +520,15 @@ fn grafana_gets_each_dashboard_once_from_its_sidecar_or_from_its_operator() {
         for (key, text) in map["data"].as_object().unwrap() {
             assert!(keys.insert(key.clone()), "{key}");
             let json: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
-            let dashboard = known.iter().find(|dashboard| dashboard.uid == json["uid"]).unwrap();
-            assert_eq!(json, nightjar::rules::dashboards::json(dashboard), "run make generate");
+            let dashboard = known
+                .iter()
+                .find(|dashboard| dashboard.uid == json["uid"])
+                .unwrap();
+            assert_eq!(
+                json,
+                nightjar::rules::dashboards::json(dashboard),
+                "run make generate"
+            );
         }
     }
     assert!(rendered(&[], "GrafanaDashboard").is_empty());
@@ -523,13 +537,22 @@ fn grafana_gets_each_dashboard_once_from_its_sidecar_or_from_its_operator() {
         "--set=dashboards.grafanaInstanceSelector.matchLabels.dashboards=grafana",
     ];
     let maps = rendered(&with_operator, "ConfigMap");
-    assert!(maps.iter().all(|map| map["metadata"]["labels"]["grafana_dashboard"].is_null()));
+    assert!(
+        maps.iter()
+            .all(|map| map["metadata"]["labels"]["grafana_dashboard"].is_null())
+    );
     let objects = rendered(&with_operator, "GrafanaDashboard");
     assert_eq!(objects.len(), known.len());
     for object in objects {
         let reference = &object["spec"]["configMapRef"];
-        let map = maps.iter().find(|map| map["metadata"]["name"] == reference["name"]).unwrap();
-        assert!(map["data"][reference["key"].as_str().unwrap()].is_string(), "{reference}");
+        let map = maps
+            .iter()
+            .find(|map| map["metadata"]["name"] == reference["name"])
+            .unwrap();
+        assert!(
+            map["data"][reference["key"].as_str().unwrap()].is_string(),
+            "{reference}"
+        );
     }
     assert!(rendered(&["--set=dashboards.enabled=false"], "ConfigMap").is_empty());
 }
@@ -558,6 +581,14 @@ fn the_files_that_render_prints_are_read_by_the_tools_that_they_are_for() {
     std::fs::write(&stack, format!("{text}{route}")).unwrap();
     let file = folder.path().join("alertmanager.yaml");
     std::fs::write(&file, render("--route").unwrap()).unwrap();
-    let checked = Command::new("amtool").arg("check-config").arg(&file).output().unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let checked = Command::new("amtool")
+        .arg("check-config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
 }
