@@ -241,18 +241,6 @@ impl World {
         Ok(Self { accounts, hours })
     }
 
-    /// Takes over when requests come from outside.
-    #[must_use]
-    pub fn with_hours(mut self, hours: &Arc<Hours>) -> Self {
-        self.hours = Arc::clone(hours);
-        for account in &mut self.accounts {
-            for region in account.regions.values_mut() {
-                region.hours = Arc::clone(hours);
-            }
-        }
-        self
-    }
-
     /// The account with this id.
     pub fn account(&self, id: &str) -> Option<&AccountModel> {
         self.accounts.iter().find(|a| a.id == id)
