@@ -68,17 +68,24 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
                     .chain(metric.labels.iter().map(|(name, _)| name))
                     .map(|name| (*name).to_owned());
                 let labels: BTreeSet<String> = labels.collect();
-                let names = match metric.family.kind {
-                    FamilyKind::Counter | FamilyKind::Gauge => vec![metric.family.name.to_owned()],
-                    FamilyKind::Summary => ["", "_sum", "_count"]
-                        .map(|suffix| format!("{}{suffix}", metric.family.name))
-                        .to_vec(),
-                };
-                for name in names {
-                    let all = known.entry(name).or_default();
-                    all.extend(labels.clone());
-                    if metric.family.kind == FamilyKind::Summary {
-                        all.insert("quantile".to_owned());
+                for family in metric.families() {
+                    let suffixes: &[&str] = match family.kind {
+                        FamilyKind::Counter | FamilyKind::Gauge => &[""],
+                        FamilyKind::Summary => &["", "_sum", "_count"],
+                        FamilyKind::Histogram => &["_bucket", "_sum", "_count"],
+                    };
+                    for suffix in suffixes {
+                        let all = known.entry(format!("{}{suffix}", family.name)).or_default();
+                        all.extend(labels.clone());
+                        match family.kind {
+                            FamilyKind::Counter | FamilyKind::Gauge => {}
+                            FamilyKind::Summary => {
+                                all.insert("quantile".to_owned());
+                            }
+                            FamilyKind::Histogram => {
+                                all.insert("le".to_owned());
+                            }
+                        }
                     }
                 }
             }

@@ -511,6 +511,12 @@ fn attempt(
     match (call.service.as_str(), call.operation.as_str()) {
         ("cloudwatch", "GetMetricData") if call.protocol != Protocol::Query => {
             let request = cloudwatch::Request::parse(input)?;
+            if matches!(effect, Some(Effect::TrimmedCountsRefused)) && request.counts_some() {
+                return Err(ApiError::caller(
+                    "ValidationError",
+                    "The value TC for parameter Stat is not supported.",
+                ));
+            }
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let cost = request.estimated_datapoints() as f64;
             let recent = request.starts_after(context.now_ms / 1000 - 3 * 3600);

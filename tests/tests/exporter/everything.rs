@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nightjar::services::{FamilyKind, ServiceId};
+use nightjar::services::{FamilyKind, Metric, ServiceId};
 use nightjar_tests::truth::source;
 
 use crate::follow::{Follower, next_minute, open};
@@ -50,7 +50,7 @@ fn everything() -> String {
         format!("  {}: {{optional: [{}]}}", id.name(), sets.join(", "))
     });
     stack(&format!(
-        "regions: [eu-west-1]\nselect: [{{names: [\"shop-*\"]}}]\nlatency: {{maxima: true}}\n\
+        "regions: [eu-west-1]\nselect: [{{names: [\"shop-*\"]}}]\nlatency: {{maxima: true, histograms: {{}}}}\n\
          collection: {{interval: 1m, discoveryInterval: 2m}}\nservices:\n{}",
         services.join("\n")
     ))
@@ -111,7 +111,7 @@ async fn every_metric_of_the_tables_is_published_and_every_counter_ends_at_the_t
     for id in ServiceId::ALL {
         let service = id.service();
         let rows = service.shapes.iter().flat_map(|shape| shape.metrics);
-        let families = rows.flat_map(|row| std::iter::once(row.family).chain(row.maximum));
+        let families = rows.flat_map(Metric::families);
         for family in families.chain(service.facts.iter().copied()) {
             if !seen.contains(family.name) {
                 missing.push(family.name);

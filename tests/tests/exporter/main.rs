@@ -19,6 +19,7 @@ mod failures;
 mod follow;
 mod harness;
 mod https;
+mod latency;
 mod lateness;
 mod preview;
 mod protection;
