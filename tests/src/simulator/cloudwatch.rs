@@ -625,7 +625,11 @@ pub fn list_metrics(context: &Context, input: &Value) -> Result<Value, ApiError>
 fn listed(region: &RegionModel, series: &Series, now: i64, recent: Option<i64>) -> bool {
     if matches!(
         series.metric().measure,
-        Measure::ProvisionedRead | Measure::ProvisionedWrite | Measure::Level(_)
+        Measure::ProvisionedRead
+            | Measure::ProvisionedWrite
+            | Measure::Level(_)
+            | Measure::AccountCapacity(_)
+            | Measure::GreatestTable(_)
     ) {
         return true;
     }

@@ -24,6 +24,7 @@ mod lateness;
 mod preview;
 mod protection;
 mod proxy;
+mod quiet;
 mod restarts;
 mod secrets;
 mod selection;
