@@ -267,3 +267,6 @@ fn region_of(watched: &Watched, series: &Series) -> Option<Region> {
 fn is_without_pulse(watched: &Watched, series: &Series) -> bool {
     series.metric.within.is_some() && watched.has_no_pulse(series)
 }
+
+#[cfg(test)]
+mod tests;
