@@ -2,9 +2,13 @@
 
 pub mod discovery_cost;
 pub mod fuzz;
+pub mod engine_cost;
 pub mod http;
+pub mod kube_api;
+pub mod operator_cost;
 #[cfg(test)]
 mod preflight;
+pub mod running;
 pub mod samples;
 pub mod simulator;
 pub mod truth;

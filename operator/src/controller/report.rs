@@ -37,7 +37,8 @@ pub async fn write_status(
     stack: &ServerlessStack,
     scope: &Scope,
     invalid: &[InvalidField],
-    failed: Option<&Error>,
+    failed: &[Error],
+    applied: bool,
     resolved: &Resolved,
     desired: &Desired,
     looked: &Looked,
@@ -57,10 +58,13 @@ pub async fn write_status(
         interval: stack.spec.collection.interval(),
         invalid,
         failed,
-        monitoring: if resolved.service_monitors {
-            Monitoring::ServiceMonitor(resolved.monitor_labels(stack))
-        } else {
-            Monitoring::Annotations
+        applied,
+        monitoring: Monitoring {
+            service_monitor: resolved
+                .service_monitors
+                .then(|| resolved.monitor_labels(stack)),
+            prometheus_rules: resolved.prometheus_rules,
+            route_is_lost: stack.spec.alerts.route.is_some() && !resolved.alertmanager_configs,
         },
         config_hash: &desired.config_hash(),
         assignment: Some(&resolved.shards.assignment),
@@ -93,7 +97,7 @@ pub async fn write_status(
     if turned || memory.changed.is_none() {
         memory.changed = Some(Instant::now());
     }
-    if failed.is_none() {
+    if failed.iter().all(Error::is_refusal) {
         memory.failures = 0;
     }
     memory.settled = says_ready(&status) || stack.spec.suspend || !invalid.is_empty();
@@ -206,13 +210,25 @@ async fn tell(
 
 /// Somebody keeps changing an object of the stack's.
 pub async fn tell_contested(scope: &Scope, stack: &ServerlessStack, contested: &Contested) {
-    let Contested { kind, name, by } = contested;
-    let by = by.as_deref().unwrap_or("somebody");
-    let message = format!(
-        "{kind} {name} was changed {MANY} times within {} minutes, last by {by}, and was put back each time: \
-         change the ServerlessStack instead, or take the object out of that tool's hands",
-        WITHIN.as_secs() / 60
-    );
+    let Contested {
+        kind,
+        name,
+        by,
+        deleted,
+    } = contested;
+    let minutes = WITHIN.as_secs() / 60;
+    let message = if *deleted {
+        format!(
+            "{kind} {name} was deleted {MANY} times within {minutes} minutes, and was made anew each time: the API server's audit log says \
+             by whom; delete or change the ServerlessStack instead, or take the object out of that tool's hands"
+        )
+    } else {
+        let by = by.as_deref().unwrap_or("somebody");
+        format!(
+            "{kind} {name} was changed {MANY} times within {minutes} minutes, last by {by}, and was put back each time: \
+             change the ServerlessStack instead, or take the object out of that tool's hands"
+        )
+    };
     publish(
         scope,
         stack,
@@ -233,8 +249,8 @@ async fn publish(
     let event = Event {
         type_,
         reason,
-        // The API server takes 1 kB.
-        note: Some(message.chars().take(900).collect()),
+        // The API server takes 1 kB, in bytes.
+        note: Some(status::shortened(message, 1000)),
         action: "Reconcile".to_owned(),
         secondary: None,
     };
@@ -271,8 +287,9 @@ pub async fn report_undecodable(invalid: &InvalidObject, scope: &Scope) {
         suspend: false,
         interval: Collection::default().interval(),
         invalid: &[field],
-        failed: None,
-        monitoring: Monitoring::Annotations,
+        failed: &[],
+        applied: false,
+        monitoring: Monitoring::default(),
         config_hash: "",
         assignment: None,
         looked: &Looked::default(),

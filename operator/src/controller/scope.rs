@@ -162,6 +162,7 @@ impl Scope {
             service_monitors: serves(Kind::ServiceMonitor),
             prometheus_rules: serves(Kind::PrometheusRule),
             alertmanager_configs: serves(Kind::AlertmanagerConfig),
+            made_storage: None,
             interval: status.and_then(|status| status.spend.interval.parse().ok()),
         }
     }
@@ -187,7 +188,7 @@ impl Scope {
                 .collect();
             all.retain(|uid, _| live.contains(uid));
             self.readings.retain(&live);
-            self.applier.forget_the_gone();
+            self.applier.forget_the_gone(&live);
         }
     }
 }

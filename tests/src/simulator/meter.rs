@@ -26,6 +26,8 @@ pub struct Reading {
     pub errors: u64,
     /// Requests that a fault script spoiled in any way.
     pub faults: u64,
+    /// Queries in requests that were answered.
+    pub queries: u64,
     /// Metrics that were billed: five statistics of one metric in one call are one.
     pub metrics_billed: u64,
     /// Datapoints that were returned.

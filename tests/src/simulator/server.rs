@@ -401,6 +401,7 @@ fn carry_out(
             reading.metrics_billed += billed;
             if let Reply::Metrics(answer) = &reply {
                 reading.datapoints += answer.datapoints() as u64;
+                reading.queries += answer.results.len() as u64;
             }
             drop(meter);
             wire::respond(call.protocol, reply, request_id)
