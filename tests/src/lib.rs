@@ -1,8 +1,8 @@
 //! Tests of Nightjar against real parts, and the AWS that they run against.
 
 pub mod discovery_cost;
-pub mod fuzz;
 pub mod engine_cost;
+pub mod fuzz;
 pub mod http;
 pub mod kube_api;
 pub mod operator_cost;

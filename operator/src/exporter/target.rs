@@ -1,6 +1,6 @@
 //! One account and region: its loops, its books, its view. It fails alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -95,6 +95,8 @@ pub struct Target {
     pub(super) catching_up_until: i64,
     /// What rules rows out.
     pub(super) gates: Gates,
+    /// Shapes and metrics of which it was said that CloudWatch says absurd things.
+    pub(super) absurd_said: BTreeSet<(&'static str, &'static str)>,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
     /// What was listed as active then: hashes of dimensions' values, by shape.
@@ -118,6 +120,7 @@ pub async fn run(parts: Parts) {
         problems: Problems::default(),
         catching_up_until: 0,
         gates: Gates::default(),
+        absurd_said: BTreeSet::new(),
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),

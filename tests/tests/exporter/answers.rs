@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::Simulator;
 use nightjar_tests::simulator::faults::{Effect, Fault};
 
@@ -99,6 +100,7 @@ async fn until_three_minutes_on(simulator: &Simulator, exporter: &Exporter) {
 }
 
 async fn suffer(effects: Vec<(Effect, Option<&'static str>)>) {
+    let absurd = effects.iter().any(|(effect, _)| *effect == Effect::Absurd);
     let (simulator, exporter) = seen_while_closed().await;
     let work = Work::begin(&simulator);
     until_three_minutes_on(&simulator, &exporter).await;
@@ -148,6 +150,18 @@ async fn suffer(effects: Vec<(Effect, Option<&'static str>)>) {
     follower.close(next_minute(&simulator)).await;
     let (_, moved) = follower.until_final(&exporter).await;
     assert!(moved >= 25, "only {moved} counters moved");
+    let counts = |series: &Series| series.name == "nightjar_exporter_absurd_datapoints_total";
+    let counted: f64 = follower
+        .last()
+        .iter()
+        .filter_map(|(series, value)| counts(series).then_some(value))
+        .sum();
+    let log = std::fs::read_to_string(exporter.dir.path().join("log")).unwrap();
+    let said = log
+        .lines()
+        .filter(|line| line.contains("what cannot be") && line.contains("\"Invocations\""))
+        .count();
+    assert_eq!((counted > 0.0, said), (absurd, usize::from(absurd)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
