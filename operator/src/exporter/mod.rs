@@ -10,6 +10,7 @@
 //!
 //! An exporter talks to AWS and never to Kubernetes. Each target fails alone and keeps what it
 //! last knew. The tables of what is asked for are in [`crate::services`].
+#![doc = include_str!("exactness.md")]
 
 pub mod book;
 pub mod buckets;

@@ -1,4 +1,4 @@
-//! The sentences of the [argument for exactness](super), each as a property over random worlds, polls and failures. They
+//! The sentences of the argument for exactness (`exactness.md`), each as a property over random worlds, polls and failures. They
 //! run the product's own books through what the loops do with them; the worlds are this file's.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! One account and region: its loops, its books, its view. It fails alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,6 +100,8 @@ pub struct Target {
     pub(super) gates: Gates,
     /// Which rows can have histograms.
     pub(super) histograms: Histograms,
+    /// Shapes and metrics of which it was said that CloudWatch says absurd things.
+    pub(super) absurd_said: BTreeSet<(&'static str, &'static str)>,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
     /// What was listed as active then: hashes of dimensions' values, by shape.
@@ -125,6 +127,7 @@ pub async fn run(parts: Parts) {
         said_catching_up: false,
         gates: Gates::default(),
         histograms: Histograms::default(),
+        absurd_said: BTreeSet::new(),
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),

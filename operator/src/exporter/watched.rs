@@ -220,7 +220,7 @@ impl Watched {
         let counts = stats.iter().zip(points).filter(|(stat, _)| stat.adds_up());
         let newest = counts
             .flat_map(|(_, points)| points)
-            .filter(|(_, value)| *value > 0.0)
+            .filter(|(minute, value)| *minute <= now && *value > 0.0)
             .map(|(minute, _)| *minute)
             .max();
         if let Some(newest) = newest {

@@ -193,6 +193,14 @@ fn minutes_before_the_window_are_left_out_silently() {
 }
 
 #[test]
+fn what_is_of_the_future_is_kept_to_be_counted() {
+    let mut results = whole();
+    results[0] = result("g0s0", "Complete", &[(LAST, 4.0), (LAST + 60, 9.0)]);
+    let [first, _] = answered(&[results]);
+    assert_eq!(first.unwrap()[0], points(&[(LAST, 4.0), (LAST + 60, 9.0)]));
+}
+
+#[test]
 fn a_failed_call_is_the_failure_of_all_its_questions() {
     let error = AwsError::new(Reason::Throttled, ACTION, "slow down");
     for (_, points) in assign(batch().groups, Err(error.clone())) {
