@@ -9,6 +9,7 @@ pub mod crd;
 pub mod duration;
 pub mod exporter_status;
 pub mod objective;
+pub mod quantity;
 pub mod reason;
 pub mod route;
 pub mod shards;
@@ -16,6 +17,7 @@ pub mod stack;
 pub mod stack_status;
 pub mod validate;
 mod validate_alerts;
+mod validate_exporter;
 mod validate_objectives;
 
 pub use duration::Duration;

@@ -36,6 +36,10 @@ pub enum Reason {
     Contested,
     /// No kind of the Prometheus operator is installed: annotations are used instead.
     PrometheusOperatorAbsent,
+    /// The stack says who is told of alerts, and no kind is installed that would carry it out.
+    AlertmanagerConfigAbsent,
+    /// The exporters' volumes cannot become what the stack says now.
+    StorageUnchangeable,
     /// Nothing was found that the stack selects.
     NothingSelected,
     /// AWS does not allow an action.
@@ -66,6 +70,9 @@ pub enum Reason {
     BudgetTooSmall,
     /// Polling is slower than asked for, to stay within the stack's budget.
     BudgetStretched,
+    /// A word that this version does not know, from an exporter of another one.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Reason {
@@ -86,6 +93,8 @@ impl Reason {
             Self::PodStuck => "PodStuck",
             Self::Contested => "Contested",
             Self::PrometheusOperatorAbsent => "PrometheusOperatorAbsent",
+            Self::AlertmanagerConfigAbsent => "AlertmanagerConfigAbsent",
+            Self::StorageUnchangeable => "StorageUnchangeable",
             Self::NothingSelected => "NothingSelected",
             Self::AccessDenied => "AccessDenied",
             Self::CredentialsInvalid => "CredentialsInvalid",
@@ -101,6 +110,7 @@ impl Reason {
             Self::StateNotSaved => "StateNotSaved",
             Self::BudgetTooSmall => "BudgetTooSmall",
             Self::BudgetStretched => "BudgetStretched",
+            Self::Unknown => "Unknown",
         }
     }
 }

@@ -56,6 +56,14 @@ use super::stack_status::ServerlessStackStatus;
         name = "Exporters",
         type_ = "integer",
         json_path = ".status.exporter.ready",
+        description = "Exporter pods that are ready",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Shards",
+        type_ = "integer",
+        json_path = ".status.exporter.shards",
+        description = "Exporter pods that there shall be",
         priority = "1"
     ),
     printcolumn(
@@ -93,6 +101,8 @@ pub struct ServerlessStackSpec {
     /// AWS accounts to read. Default: the account of the exporter's own credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, (has(a.roleArn) ? a.roleArn : '') == (has(b.roleArn) ? b.roleArn : '')))")
+        .message("an account is there twice: remove one, or each of its series would be published twice"))]
     pub accounts: Vec<Account>,
 
     /// Where the exporter's credentials come from. Default: the identity of its pod (IAM roles
@@ -182,13 +192,17 @@ pub struct Account {
 }
 
 /// One key of a Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
     pub name: String,
     /// The key in it.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')")
+        .message("not a key of a Secret: use letters, digits and -._"))]
     pub key: String,
 }
 
@@ -202,6 +216,8 @@ pub struct Credentials {
     /// does not make it. Default: one of the operator's own, named `<stack>-exporter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a ServiceAccount: use lower-case letters, digits, hyphens and dots"))]
     pub service_account_name: Option<String>,
 
     /// A Secret in the stack's namespace with the keys `AWS_ACCESS_KEY_ID` and
@@ -212,15 +228,19 @@ pub struct Credentials {
     /// Annotations for the ServiceAccount that the operator makes, for example
     /// `eks.amazonaws.com/role-arn`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 2048}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
+        .message("not the key of an annotation: write for example eks.amazonaws.com/role-arn"))]
     pub annotations: BTreeMap<String, String>,
 }
 
 /// A Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
     pub name: String,
 }
 
@@ -236,9 +256,11 @@ pub struct Selector {
 
     /// Everything that carries all of these tags. An empty value means any value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(extend("maxProperties" = 50, "additionalProperties" = {"type": "string", "maxLength": 256}))]
     #[x_kube(validation = Rule::new("self.size() >= 1")
         .message("name at least one tag, for example {app: checkout}"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() >= 1 && k.size() <= 128)")
+        .message("not the key of a tag: AWS has keys of 1 to 128 characters"))]
     pub tags: Option<BTreeMap<String, String>>,
 
     /// Everything of one of these names; `*` stands for any characters, `?` for one.
@@ -494,18 +516,24 @@ impl Default for Exporter {
 }
 
 /// A volume for the books of an exporter: 1Gi is plenty for 100,000 functions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+///
+/// Kubernetes cannot change it once the exporters are there. If you edit it all the same, they go on with the volumes
+/// that they have, and the stack's condition `ExporterAvailable` says by which command they get others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Its size, for example `1Gi`.
     #[schemars(
         length(min = 1, max = 32),
-        regex(pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
+        regex(pattern = r"^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
     )]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("a volume has a size above 0: write for example 1Gi"))]
     pub size: String,
     /// The storage class that makes it. Default: the cluster's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a StorageClass: use lower-case letters, digits, hyphens and dots"))]
     pub storage_class_name: Option<String>,
 }
 
@@ -517,6 +545,8 @@ pub struct EnvVar {
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')")
         .message("not the name of a variable: write letters, digits, dots, hyphens and underscores, no digit first, for example HTTPS_PROXY"))]
+    #[x_kube(validation = Rule::new("self != 'NIGHTJAR_SHARD'")
+        .message("NIGHTJAR_SHARD is how an exporter knows which one it is: remove it"))]
     pub name: String,
     /// Its value.
     #[serde(default)]
@@ -524,16 +554,22 @@ pub struct EnvVar {
     pub value: String,
 }
 
-/// Compute resources, as in a Pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Compute resources, as in a Pod: `cpu`, `memory` and `ephemeral-storage`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(self.requests[k]) || !isQuantity(self.limits[k]) || quantity(self.requests[k]).compareTo(quantity(self.limits[k])) <= 0)")
+    .message("a request is greater than its limit: lower it, or raise the limit"))]
 pub struct Resources {
     /// What is reserved, for example `{cpu: 100m, memory: 64Mi}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
+        .message("not an amount of cpu, memory or ephemeral-storage: write for example {cpu: 100m, memory: 64Mi}"))]
     pub requests: BTreeMap<String, String>,
     /// The most that may be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
+        .message("not an amount of cpu, memory or ephemeral-storage: write for example {memory: 512Mi}"))]
     pub limits: BTreeMap<String, String>,
 }
 
@@ -545,7 +581,9 @@ pub struct Monitoring {
     /// operator's default (`--monitor-label`, the chart's `monitoring.labels`). The chart
     /// kube-prometheus-stack selects by `release: <its release name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))")
+        .message("not a label of a Kubernetes object: write for example release: kube-prometheus-stack"))]
     pub labels: BTreeMap<String, String>,
 
     /// How often Prometheus scrapes the exporters. From 5s to 5m. Default: what the operator has

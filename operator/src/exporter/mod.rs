@@ -26,6 +26,8 @@ pub mod plan;
 pub mod poll;
 pub mod preview;
 pub mod problems;
+#[cfg(test)]
+mod proofs;
 pub mod series;
 pub mod serve;
 pub mod snapshot;

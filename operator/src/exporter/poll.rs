@@ -121,14 +121,7 @@ async fn call(
         if page == 0 {
             aws.billed(batch.billed_metrics(), purpose);
         }
-        for result in answer.metric_data_results() {
-            if let Some(id) = result.id() {
-                answers
-                    .entry(id.to_owned())
-                    .or_default()
-                    .take(result, batch);
-            }
-        }
+        merge(&mut answers, answer.metric_data_results(), batch);
         let next = answer.next_token().filter(|token| !token.is_empty());
         match next {
             None => return Ok(answers),
@@ -141,6 +134,16 @@ async fn call(
         ACTION,
         format!("{ACTION}: the pages of an answer do not end"),
     ))
+}
+
+/// Takes over the results of a page.
+fn merge(answers: &mut HashMap<String, Answer>, results: &[MetricDataResult], batch: &Batch) {
+    for result in results {
+        if let Some(id) = result.id() {
+            let answer = answers.entry(id.to_owned()).or_default();
+            answer.take(result, batch);
+        }
+    }
 }
 
 impl Answer {
@@ -215,3 +218,6 @@ fn assign(groups: Vec<Group>, answers: Result<HashMap<String, Answer>, AwsError>
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -516,6 +516,14 @@ impl Target {
                 self.services.entry(id).or_default().last_poll = Some(at);
             }
         }
+        // Else nobody could tell how long CloudWatch has not answered if it does not now.
+        for id in ServiceId::ALL {
+            let polled = self.services.get(&id).and_then(|service| service.last_poll);
+            let found = self.last_found.get(&id).map(|at| at.start());
+            self.parts
+                .telemetry
+                .remembered(&self.scope(id), polled, found);
+        }
         let restored = books.subjects.into_iter().filter_map(Watched::restore);
         self.watched = restored.collect();
         self.watched.sort_by_cached_key(Watched::key);

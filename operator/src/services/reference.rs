@@ -34,6 +34,10 @@ pub enum Page {
     Iam,
     /// All alerts and recording rules.
     Alerts,
+    /// The operator's own metrics.
+    OperatorMetrics,
+    /// The alerts about the operator, as the chart delivers them: a file of rules.
+    OperatorRules,
 }
 
 /// The IAM actions that a stack's exporter needs in each account, each with what it is for.
@@ -84,6 +88,8 @@ pub fn page(page: Page) -> String {
         Page::Metrics => metrics(),
         Page::Iam => iam(),
         Page::Alerts => crate::rules::pages::alerts(),
+        Page::OperatorMetrics => crate::controller::metrics::reference(),
+        Page::OperatorRules => crate::rules::operator::text(),
     }
 }
 

@@ -13,7 +13,7 @@ use nightjar::api::exporter_status::ExporterStatus;
 use nightjar_tests::samples::ranges;
 use nightjar_tests::simulator::speed::{self, Figure};
 use nightjar_tests::simulator::{Options, Simulator};
-use nightjar_tests::{discovery_cost, http};
+use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -41,10 +41,16 @@ enum Part {
     Exporter,
     /// Requests of discovery: fifty exporters in one account; the first snapshot of 10,000 functions
     Discovery,
+    /// Whether the engine is exact whatever happens, what it asks for and costs, how fresh it is
+    Engine,
+    /// CPU time and memory with 1,000, 10,000 and 100,000 functions
+    Growth,
     /// How fast 100,000 series are served
     Scrapes,
     /// The loop of editing and testing
     Loop,
+    /// The operator with one and with 1,000 stacks, outages and failovers; needs `tests/bench`
+    Operator,
     /// From kubectl apply to the first series in Prometheus; needs `tests/bench`
     Cluster,
 }
@@ -64,11 +70,23 @@ async fn main() -> anyhow::Result<()> {
         rows.extend(discovery_cost::first_snapshot(&args.nightjar).await?);
         rows.extend(discovery_cost::shared(&args.nightjar_dynamic).await?);
     }
+    if wanted(Part::Engine) {
+        rows.extend(engine_cost::exactness(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::lost_books(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::bill(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::age(&args.nightjar_dynamic).await?);
+    }
+    if wanted(Part::Growth) {
+        rows.extend(engine_cost::growth(&args.nightjar).await?);
+    }
     if wanted(Part::Scrapes) {
         rows.extend(scrapes(&args.nightjar).await?);
     }
     if wanted(Part::Loop) {
         rows.push(edit_loop()?);
+    }
+    if wanted(Part::Operator) {
+        rows.extend(operator_cost::figures(&args.nightjar).await?);
     }
     if wanted(Part::Cluster) {
         rows.extend(cluster().await?);

@@ -58,7 +58,7 @@ struct Position {
 }
 
 /// Result of one query.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MetricResult {
     /// The query's id.
     pub id: String,
@@ -68,7 +68,7 @@ pub struct MetricResult {
     pub timestamps: Vec<i64>,
     /// Their values.
     pub values: Vec<f64>,
-    /// `Complete`, `PartialData` or `InternalError`.
+    /// `Complete`, `PartialData`, `InternalError` or `Forbidden`.
     pub status: &'static str,
 }
 
@@ -79,6 +79,8 @@ pub struct Answer {
     pub results: Vec<MetricResult>,
     /// Where the next page begins.
     pub next_token: Option<String>,
+    /// A message about the whole call.
+    pub message: Option<&'static str>,
 }
 
 impl Answer {
@@ -190,9 +192,34 @@ impl<'v> Request<'v> {
             .sum()
     }
 
+    /// The periods of its queries, in seconds.
+    pub fn periods(&self) -> impl Iterator<Item = i64> {
+        self.queries.iter().map(|q| q.period)
+    }
+
     /// Whether all of it is after this second.
     pub fn starts_after(&self, second: i64) -> bool {
         self.start > second
+    }
+
+    /// Whether it asks for the first page.
+    pub fn begins(&self) -> bool {
+        self.from.now_ms.is_none()
+    }
+
+    /// A token that leads to the first page.
+    pub fn first_page(&self, now_ms: i64) -> String {
+        let now_ms = Some(self.from.now_ms.unwrap_or(now_ms));
+        let from = Position {
+            now_ms,
+            ..Position::default()
+        };
+        from.token()
+    }
+
+    /// The whole minutes of its window, in seconds since 1970.
+    pub fn minutes(&self) -> impl Iterator<Item = i64> {
+        (self.start.div_euclid(60)..self.end.div_euclid(60)).map(|minute| minute * 60)
     }
 
     /// Cuts an answer in half, with a token for the rest.
@@ -292,6 +319,7 @@ impl<'v> Request<'v> {
         Answer {
             results,
             next_token: next.map(Position::token),
+            message: None,
         }
     }
 }

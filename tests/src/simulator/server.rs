@@ -84,6 +84,7 @@ impl Shared {
 
     /// Replaces the accounts.
     pub fn set_world(&self, world: World) {
+        world.hours.set_as(&self.world().hours);
         *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
     }
 
@@ -140,21 +141,26 @@ pub async fn handle(
     Ok(finish(&shared, response))
 }
 
-/// Plays the agent of EKS Pod Identity: not AWS, but where a pod's credentials come from.
+/// Plays the agent of EKS Pod Identity: not AWS, but where a pod's credentials come from. Scripts call it
+/// `agent:Credentials`.
 fn pod_credentials(shared: &Shared, parts: &Parts) -> Response<Payload> {
     let token = parts.headers.get(AUTHORIZATION);
     let answer = token
         .and_then(|token| token.to_str().ok())
         .and_then(|token| sts::pod_credentials(&shared.world(), token, shared.clock.now_ms()));
-    let (status, body) = match answer {
-        Some(credentials) => (200, credentials),
-        None => (
+    let effect = shared.faults().strike("agent:Credentials", "", "");
+    let (status, body) = match (effect, answer) {
+        (Some(Effect::Error { status }), _) => {
+            (status, serde_json::json!({"message": "the agent failed"}))
+        }
+        (_, Some(credentials)) => (200, credentials),
+        (_, None) => (
             401,
             serde_json::json!({"message": "the token is not valid"}),
         ),
     };
     let mut response = Response::new(Payload::Whole(Full::new(Bytes::from(body.to_string()))));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).expect("both are statuses");
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     response
 }
 
@@ -395,6 +401,7 @@ fn carry_out(
             reading.metrics_billed += billed;
             if let Reply::Metrics(answer) = &reply {
                 reading.datapoints += answer.datapoints() as u64;
+                reading.queries += answer.results.len() as u64;
             }
             drop(meter);
             wire::respond(call.protocol, reply, request_id)
@@ -436,6 +443,13 @@ fn attempt(
                 "The request failed due to an internal error.",
             ));
         }
+        Some(Effect::Refuse { status, code }) => {
+            return Err(ApiError::with_status(
+                *status,
+                code,
+                "The script refuses the request.",
+            ));
+        }
         Some(Effect::AccessDenied) => return Err(denied(caller, call, api)),
         Some(Effect::ExpiredToken) => {
             let code = if call.protocol == Protocol::Query {
@@ -475,6 +489,12 @@ fn attempt(
             if !take(quotas::datapoints(recent), cost) {
                 return Err(throttled(&call.service));
             }
+            let mut meter = shared.meter();
+            meter
+                .of(account, region, api)
+                .periods
+                .extend(request.periods());
+            drop(meter);
             let mut answer = request.answer(context.region, context.now_ms);
             super::spoil::spoil_metrics(&mut answer, &request, effect, context.now_ms);
             Ok((Reply::Metrics(answer), request.billed()))

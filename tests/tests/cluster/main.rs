@@ -195,7 +195,7 @@ async fn a_prometheus_that_selects_by_label_scrapes_only_the_stacks_that_carry_i
             "{}/api/v1/targets?state=active",
             environment("PROMETHEUS_URL")
         );
-        http::json(&url).await.unwrap().to_string()
+        http::json::<Value>(&url).await.unwrap().to_string()
     };
     kubectl::until_async("the labelled stack is scraped", async || {
         targets()

@@ -27,6 +27,13 @@ accounts:
       eu-west-1:
         functions:
           - {name: shop-b, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
+  - id: "777788889999"
+    roles:
+      - {name: nightjar-read}
+    regions:
+      eu-west-1:
+        functions:
+          - {name: shop-c, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
 "#;
 
 const STACK: &str = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m, discoveryInterval: 1m}";
@@ -242,35 +249,35 @@ async fn garbage_instead_of_resources_takes_none_away_and_polling_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_whose_role_is_refused_does_not_disturb_the_other_one() {
+async fn an_account_of_three_whose_role_is_refused_does_not_disturb_the_others() {
     let simulator = simulator(ACCOUNT).await;
-    let both = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}\naccounts:\n- {}\n- roleArn: arn:aws:iam::444455556666:role/nightjar-read\n  externalIdSecretRef: {name: x, key: y}";
+    let three = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}\naccounts:\n- {}\n- roleArn: arn:aws:iam::444455556666:role/nightjar-read\n  externalIdSecretRef: {name: x, key: y}\n- roleArn: arn:aws:iam::777788889999:role/nightjar-read";
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("1"), "wrong-id\n").unwrap();
-    let exporter = Exporter::start_in(dir, &simulator, &stack(both)).await;
+    let exporter = Exporter::start_in(dir, &simulator, &stack(three)).await;
     exporter
         .until("the refusal is told", async |e| {
             e.problems().await == ["AccessDenied sts:AssumeRole"]
         })
         .await;
     exporter
-        .until("the other account is published", async |e| {
+        .until("the other accounts are published", async |e| {
             label_values(
                 &e.scrape().await,
                 "aws_lambda_invocations_total",
                 "account_id",
-            ) == ["111122223333"]
+            ) == ["111122223333", "777788889999"]
         })
         .await;
     // The right external id is taken over without a restart.
     std::fs::write(exporter.dir.path().join("1"), "shop-7f3a\n").unwrap();
     exporter
-        .until("both accounts are published", async |e| {
+        .until("all accounts are published", async |e| {
             label_values(
                 &e.scrape().await,
                 "aws_lambda_invocations_total",
                 "account_id",
-            ) == ["111122223333", "444455556666"]
+            ) == ["111122223333", "444455556666", "777788889999"]
         })
         .await;
 }

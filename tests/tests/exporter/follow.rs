@@ -96,6 +96,8 @@ pub struct Follower<'a> {
     opened: i64,
     end: i64,
     before: BTreeMap<Series, f64>,
+    /// How often the exporter had been started when it was last scraped.
+    starts: u32,
     /// Nothing comes later than the minutes that are waited for: what is called final is final.
     pub punctual: bool,
     /// AWS may show of a few minutes a twentieth too much, or one event, and take it back later.
@@ -120,15 +122,44 @@ impl<'a> Follower<'a> {
             opened,
             end,
             before: BTreeMap::new(),
+            starts: 0,
             punctual: true,
             overstated: false,
         }
     }
 
-    /// Scrapes once, and checks that no counter decreased and that each holds no less than what
+    /// The newest sample of each series.
+    pub const fn last(&self) -> &BTreeMap<Series, f64> {
+        &self.before
+    }
+
+    /// Closes the account at another time than was said.
+    pub async fn close(&mut self, end: i64) {
+        self.end = end;
+        open(self.simulator, self.opened, end).await;
+    }
+
+    /// Checks that no counter is gone. One that was just started has none before it read its books.
+    fn check_presence(&mut self, exporter: &Exporter, samples: &BTreeMap<Series, f64>) {
+        let counts = |series: &&Series| source(series).is_some();
+        let none = !samples.keys().any(|series| counts(&series));
+        if none && exporter.starts != self.starts {
+            return;
+        }
+        self.starts = exporter.starts;
+        let gone: Vec<_> = self
+            .before
+            .keys()
+            .filter(|series| counts(series) && !samples.contains_key(series))
+            .collect();
+        assert!(gone.is_empty(), "gone: {gone:#?}\n{}", exporter.log());
+    }
+
+    /// Scrapes once, and checks that no counter is gone or decreased and that each holds no less than what
     /// is final and no more than what there is; when all is final, that each is equal.
     pub async fn compare(&mut self, exporter: &Exporter) -> Compared {
         let samples = exporter.scrape().await;
+        self.check_presence(exporter, &samples);
         let url = self.simulator.url();
         let now = self.simulator.now_ms() / 60_000 * 60 + 60;
         let through = through(&samples);

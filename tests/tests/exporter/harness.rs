@@ -85,11 +85,13 @@ pub struct Exporter {
     pub dir: tempfile::TempDir,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How often it was started.
+    pub starts: u32,
     identity: Vec<(String, String)>,
 }
 
 /// The environment of static keys.
-const KEYS: [(&str, &str); 2] = [
+pub const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIATEST"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
@@ -182,6 +184,7 @@ impl Exporter {
             child: spawn(simulator, dir.path(), address, &identity),
             dir,
             address,
+            starts: 1,
             identity,
         };
         exporter.until_serving().await;
@@ -212,6 +215,7 @@ impl Exporter {
     pub async fn start_again(&mut self, simulator: &Simulator) {
         self.kill();
         self.child = spawn(simulator, self.dir.path(), self.address, &self.identity);
+        self.starts += 1;
         self.until_serving().await;
     }
 
@@ -299,6 +303,27 @@ impl Exporter {
             .collect()
     }
 
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it has a problem that begins like this.
+    pub async fn until_told(&self, problem: &str) {
+        let what = format!("it tells {problem}");
+        let told = async |e: &Self| e.problems().await.iter().any(|p| p.starts_with(problem));
+        self.until(&what, told).await;
+    }
+
+    /// Waits until no problem is left.
+    pub async fn until_well(&self) {
+        let what = "no problem is left";
+        self.until(what, async |e| e.problems().await.is_empty())
+            .await;
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
@@ -308,8 +333,7 @@ impl Exporter {
 
     /// Tells it to stop and answers its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.signal("-TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

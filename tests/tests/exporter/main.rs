@@ -9,6 +9,7 @@
     reason = "unwrap is how a test fails, and its numbers are small and whole"
 )]
 
+mod answers;
 mod credentials;
 mod crowd;
 mod everything;
@@ -26,3 +27,4 @@ mod restarts;
 mod secrets;
 mod selection;
 mod serving;
+mod thrift;

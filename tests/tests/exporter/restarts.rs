@@ -1,5 +1,7 @@
 //! Counters go on after a process died, for however long.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use nightjar_tests::http;
@@ -54,13 +56,13 @@ async fn a_process_that_is_killed_anywhere_goes_on_and_counts_each_minute_once()
     assert!(moved >= 25, "only {moved} counters moved");
 }
 
-/// The account is open all the time that the exporter is away.
-async fn away_for(days: i64, account: &str) {
+/// The account is open all the time that the exporter is away. Answers the periods in which it asked when it was back.
+async fn away_for(hours: i64, account: &str) -> BTreeSet<i64> {
     // The first hour that the books know whole begins after ten minutes.
     let simulator = simulator_at(account, "2026-06-01T10:50:00Z").await;
     let (simulator, mut exporter) = closed(simulator).await;
     let opened = next_minute(&simulator);
-    let end = opened + days * DAY + 3600;
+    let end = opened + (hours + 1) * 3600;
     open(&simulator, opened, end).await;
     let eleven = (opened / 3600 + 1) * 3600;
     let known = async |e: &Exporter| {
@@ -71,7 +73,8 @@ async fn away_for(days: i64, account: &str) {
     };
     exporter.until("it counts beyond the hour", known).await;
     exporter.kill();
-    simulator.advance_seconds(days * DAY + 3600);
+    simulator.advance_seconds((hours + 1) * 3600);
+    simulator.reset_meter();
     exporter.start_again(&simulator).await;
     exporter
         .until("it says that it catches up", async |e| {
@@ -86,27 +89,32 @@ async fn away_for(days: i64, account: &str) {
         moved * 2 > counters,
         "only {moved} of {counters} counters moved"
     );
+    simulator
+        .meter()
+        .into_iter()
+        .flat_map(|reading| reading.periods)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absence_of_hours_is_made_up_for_in_bins_of_five_minutes() {
-    away_for(0, ACCOUNT).await;
+    assert!(away_for(5, ACCOUNT).await.contains(&300));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absence_of_days_is_made_up_for_in_hours() {
-    away_for(3, ACCOUNT).await;
+    assert!(away_for(3 * 24, ACCOUNT).await.contains(&3600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_15_days_there_are_no_minutes_any_more_and_all_is_made_up_for() {
-    away_for(16, ACCOUNT).await;
+    assert!(away_for(16 * 24, ACCOUNT).await.contains(&3600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_64_days_there_are_hours_only_and_all_is_made_up_for() {
     // The truth of 92,160 minutes takes the simulator its time: one function is enough.
-    away_for(64, ONE_FUNCTION).await;
+    assert!(away_for(64 * 24, ONE_FUNCTION).await.contains(&3600));
 }
 
 /// Kills the exporter and starts it again in the small hours of the next day.
@@ -168,16 +176,29 @@ async fn what_comes_late_is_added_by_the_daily_comparison() {
 async fn what_cannot_be_written_is_not_shown_and_made_up_for_when_it_can() {
     let (simulator, exporter) = seen_while_closed().await;
     let opened = next_minute(&simulator);
-    // A folder stands where the next file is to be written.
+    // What is written there goes to a disk that is full.
     let blocked = exporter.state().join("111122223333-eu-west-1.books.new");
-    std::fs::create_dir(&blocked).unwrap();
+    let block = |target: &str| {
+        let link = exporter.dir.path().join("link");
+        symlink(target, &link).unwrap();
+        std::fs::rename(link, &blocked).unwrap();
+    };
+    block("/dev/full");
     open(&simulator, opened, opened + 600).await;
     exporter
         .until("it is told", async |e| {
             e.problems().await == ["StateNotSaved checkpoint"]
         })
         .await;
+    let message = exporter.status().await["targets"][0]["problems"][0]["message"].to_string();
+    assert!(message.contains("No space left on device"), "{message}");
+    let mut writable = true;
     while simulator.now_ms() / 1000 < opened + 420 {
+        if writable && simulator.now_ms() / 1000 > opened + 240 {
+            // Now it cannot be opened for writing at all.
+            block("/proc/nothing/here");
+            writable = false;
+        }
         let samples = exporter.scrape().await;
         let moved = samples.iter().find(|(series, value)| {
             nightjar_tests::truth::source(series).is_some() && **value > 0.0
@@ -185,11 +206,31 @@ async fn what_cannot_be_written_is_not_shown_and_made_up_for_when_it_can() {
         assert_eq!(moved, None, "shown and not saved");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    std::fs::remove_dir(&blocked).unwrap();
+    std::fs::remove_file(&blocked).unwrap();
     let mut follower = Follower::new(&simulator, opened, opened + 600);
     let (_, moved) = follower.until_final(&exporter).await;
     assert!(moved >= 25, "only {moved} counters moved");
     assert_eq!(exporter.problems().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_at_any_moment_stops_and_one_that_was_suspended_goes_on() {
+    let (simulator, mut exporter) = seen_while_closed().await;
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 1500).await;
+    let mut follower = Follower::new(&simulator, opened, opened + 1500);
+    // Within the start and the first polls: most of that time something is under way.
+    for moment in moments(5, Duration::from_millis(1500)) {
+        tokio::time::sleep(moment).await;
+        follower.compare(&exporter).await;
+        assert_eq!(exporter.stop().await, Some(0));
+        exporter.start_again(&simulator).await;
+    }
+    exporter.signal("-STOP");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    exporter.signal("-CONT");
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 25, "only {moved} counters moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,11 @@ fn a_value_that_the_chart_does_not_know_is_refused_by_its_name() {
         ("image.digest=latest", "digest"),
         ("namespaces={Shop}", "namespaces"),
         ("networkPolicy.apiServer.cidrs={10.0.0.1}", "cidrs"),
+        // What the operator would not start with.
+        ("collection.interval=30m", "interval"),
+        ("collection.interval=59s", "interval"),
+        ("monitoring.scrapeInterval=1s", "scrapeInterval"),
+        ("alerts.runbookUrl=runbooks", "runbookUrl"),
     ] {
         let done = Command::new(program("helm"))
             .args(["template", "nightjar", CHART, "--set", value])
@@ -176,6 +181,9 @@ fn each_combination_of_values_makes_objects_that_a_strict_api_server_takes() {
                 Err(refusal) => panic!("{what}: {refusal}\n{object:#}"),
             }
             if object["kind"] == "Deployment" {
+                let container = &object["spec"]["template"]["spec"]["containers"][0];
+                let read_only = &container["securityContext"]["readOnlyRootFilesystem"];
+                assert_eq!(*read_only, true, "{what}");
                 let pod = pod_of(&object, "default").to_string();
                 api.kubectl_with(&DRY_RUN, &pod)
                     .unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
