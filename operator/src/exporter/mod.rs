@@ -12,6 +12,7 @@
 //! last knew. The tables of what is asked for are in [`crate::services`].
 
 pub mod book;
+pub mod buckets;
 pub mod budget;
 pub mod checkpoint;
 pub mod collect;
@@ -20,6 +21,7 @@ pub mod connections;
 pub mod discover;
 pub mod encode;
 pub mod gates;
+pub mod histograms;
 pub mod landing;
 pub mod membership;
 pub mod plan;
@@ -31,6 +33,7 @@ mod proofs;
 pub mod series;
 pub mod serve;
 pub mod snapshot;
+pub mod stats;
 pub mod target;
 pub mod telemetry;
 pub mod view;

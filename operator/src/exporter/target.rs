@@ -16,6 +16,7 @@ use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
 use super::gates::Gates;
+use super::histograms::Histograms;
 use super::plan::{self, Demand};
 use super::problems::Problems;
 use super::snapshot::{Publisher, TargetKey};
@@ -93,8 +94,12 @@ pub struct Target {
     last_found: BTreeMap<ServiceId, Minute>,
     pub(super) problems: Problems,
     pub(super) catching_up_until: i64,
+    /// Whether the last view said so.
+    said_catching_up: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
+    /// Which rows can have histograms.
+    pub(super) histograms: Histograms,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
     /// What was listed as active then: hashes of dimensions' values, by shape.
@@ -117,7 +122,9 @@ pub async fn run(parts: Parts) {
         last_found: BTreeMap::new(),
         problems: Problems::default(),
         catching_up_until: 0,
+        said_catching_up: false,
         gates: Gates::default(),
+        histograms: Histograms::default(),
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),
@@ -260,7 +267,7 @@ impl Target {
                     // The interval may have become shorter.
                     let latest = polled + self.interval() + LONGEST_SHIFT;
                     next_poll = next_poll.map(|at| at.min(latest));
-                    if self.start_was_seen() {
+                    if self.start_was_seen() || self.said_catching_up != self.catching_up() {
                         self.publish().await;
                     }
                 }
@@ -459,6 +466,8 @@ impl Target {
             now_unsigned(),
             self.scrape_interval(),
         );
+        self.want_buckets();
+        self.said_catching_up = self.catching_up();
         for watched in &mut self.watched {
             watched.show(scraped, now, interval);
         }
@@ -503,6 +512,7 @@ impl Target {
         });
         self.catching_up_until = books.catching_up_until;
         self.gates = Gates::restored(books.gates);
+        self.histograms = Histograms::working(&books.histograms);
         if let Some(bucket) = books.bucket {
             self.parts.economy.restore(bucket);
         }
@@ -544,6 +554,7 @@ impl Target {
         self.services.clear();
         self.last_found.clear();
         self.gates = Gates::default();
+        self.histograms = Histograms::default();
         if let Some(store) = &self.parts.store {
             store.forget(&self.parts.key);
             store.load(&self.parts.key);
@@ -572,6 +583,7 @@ impl Target {
                 .collect(),
             last_poll: self.services.iter().filter_map(last_poll).collect(),
             catching_up_until: self.catching_up_until,
+            histograms: self.histograms.works(),
             gates: self.gates.saved().clone(),
             bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),
