@@ -155,8 +155,16 @@ async fn a_cloudwatch_that_does_not_answer_in_time_is_told_and_last_good_data_st
     let dir = tempfile::tempdir().unwrap();
     // Three seconds of the simulator's, who then answers after a minute.
     let environment = [("NIGHTJAR_AWS_TIMEOUT", "3m")];
-    let exporter = Exporter::start_with(dir, &simulator, &stack(STACK), &environment).await;
-    exporter.until_polled().await;
+    // Where there is nothing to ask for, a poll succeeds.
+    let spec = format!("{STACK}\nservices: {{lambda: {{}}, dynamodb: {{}}}}");
+    let exporter = Exporter::start_with(dir, &simulator, &stack(&spec), &environment).await;
+    exporter
+        .until("invocations are counted", async |e| {
+            let samples = e.scrape().await;
+            let name = "aws_lambda_invocations_total";
+            value(&samples, name, "function_name", "shop-a").is_some_and(|count| count > 0.0)
+        })
+        .await;
     let stall = Effect::Stall { seconds: 60.0 };
     simulator.set_faults(vec![fault("cloudwatch:GetMetricData", stall)]);
     exporter
