@@ -357,7 +357,7 @@ impl Series {
                 .filter(|(m, _)| (span.from..span.to).contains(m));
             if within.count() > amounts.len() {
                 // A day of which AWS says something absurd cannot be compared.
-                self.tally(stat).skip_audit();
+                self.tally(*stat).skip_audit();
                 continue;
             }
             let truth = amounts.iter().map(|(_, amount)| amount).sum();
@@ -557,7 +557,7 @@ mod tests {
         let (stats, span) = ([Stat::Maximum], minutes(95, 110));
         let folded = series.fold(&stats, &[points], span, Minute(100), Minute(110));
         assert_eq!(folded.absurd, 4);
-        let reading = series.readings[0].unwrap();
+        let (_, reading) = series.readings[0];
         assert_eq!(reading.value.to_bits(), 7.0_f64.to_bits());
     }
 
