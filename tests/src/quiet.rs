@@ -16,7 +16,6 @@ use crate::http;
 use crate::samples::{Series, parse};
 use crate::simulator::account::{AccountFile, Incident};
 use crate::simulator::clock::Clock;
-use crate::simulator::faults::{Effect, Fault};
 use crate::simulator::{Options, Simulator};
 
 /// What is played.
@@ -49,7 +48,7 @@ impl Drop for Exporter {
     }
 }
 
-/// Plays, and answers what fired: an empty text when nothing did.
+/// Plays, with a restart of the exporter, and answers what fired: an empty text when nothing did.
 pub async fn alarms(nightjar: &Path, play: &Play) -> anyhow::Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut account = AccountFile::load(&root.join("accounts/shop.yaml"))?;
@@ -106,13 +105,13 @@ async fn record(
         library,
     };
     let mut record = Record::new();
-    let (mut restarted, mut refused) = (false, false);
+    let mut restarted = false;
     loop {
         let minute = usize::try_from((simulator.now_ms() / 1000 - play.from) / 60)?;
         if minute >= play.minutes {
             return Ok(record);
         }
-        // What happens to an exporter on any day: it is restarted, and CloudWatch is away for ten minutes.
+        // What happens to an exporter on any day.
         if !restarted && minute > play.minutes / 3 {
             restarted = true;
             exporter.child.kill()?;
@@ -124,20 +123,6 @@ async fn record(
                 address,
                 simulator,
             )?;
-        }
-        let away = (play.minutes / 2..play.minutes / 2 + 10).contains(&minute);
-        if away != refused {
-            refused = away;
-            let outage = Fault {
-                api: "cloudwatch:*".to_owned(),
-                account: None,
-                region: None,
-                calls: None,
-                probability: None,
-                times: None,
-                effect: Effect::Error { status: 500 },
-            };
-            simulator.set_faults(away.then_some(outage).into_iter().collect());
         }
         if let Ok(text) = http::text(&format!("http://{address}/metrics")).await {
             for (series, value) in parse(&text)? {
