@@ -16,7 +16,7 @@ pub struct Source {
     pub service: &'static str,
     namespace: &'static str,
     metric: &'static str,
-    stat: &'static str,
+    stat: String,
     /// CloudWatch's units in one of Prometheus'.
     per_unit: u32,
     dimensions: Vec<(&'static str, String)>,
@@ -71,14 +71,42 @@ pub fn source(series: &Series) -> Option<Source> {
         service: subject.service,
         namespace: subject.namespace,
         metric,
-        stat,
+        stat: stat.to_owned(),
         per_unit,
         dimensions: dimensions.filter(|(_, value)| !value.is_empty()).collect(),
         period: subject.period,
     })
 }
 
+/// The source of a histogram's bucket: CloudWatch's trimmed count.
+pub fn source_of_bucket(series: &Series) -> Option<Source> {
+    let family = series.name.strip_suffix("_histogram_seconds_bucket")?;
+    let summary = Series {
+        name: format!("{family}_seconds_count"),
+        labels: series.labels.clone(),
+    };
+    let count = source(&summary)?;
+    let le = series.label("le");
+    if le == "+Inf" {
+        return Some(count);
+    }
+    let milliseconds = le.parse::<f64>().ok()? * 1000.0;
+    Some(Source {
+        stat: format!("TC(:{milliseconds})"),
+        ..count
+    })
+}
+
 impl Source {
+    /// The same in another statistic.
+    #[must_use]
+    pub fn in_statistic(self, stat: &str) -> Self {
+        Self {
+            stat: stat.to_owned(),
+            ..self
+        }
+    }
+
     /// What AWS finally counts in `[start, end)`, whole minutes in seconds since the Unix epoch, in
     /// Prometheus' unit.
     pub async fn total(
@@ -102,7 +130,7 @@ impl Source {
             ("region".to_owned(), series.label("region").to_owned()),
             ("namespace".to_owned(), self.namespace.to_owned()),
             ("metric".to_owned(), self.metric.to_owned()),
-            ("stat".to_owned(), self.stat.to_owned()),
+            ("stat".to_owned(), self.stat.clone()),
             ("start".to_owned(), start),
             ("end".to_owned(), end),
         ];

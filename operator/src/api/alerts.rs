@@ -11,7 +11,7 @@ use crate::rules::Severity;
 
 /// Labels that alerts have already: an alert whose own one was overwritten would say the wrong thing, or collide with
 /// another. A test compares them with what the rules group by.
-pub const TAKEN: [&str; 29] = [
+pub const TAKEN: [&str; 28] = [
     "alertname",
     "alertstate",
     "namespace",
@@ -31,7 +31,6 @@ pub const TAKEN: [&str; 29] = [
     "global_secondary_index_name",
     "operation",
     "direction",
-    "receiving_region",
     "api_type",
     "api_id",
     "api_name",

@@ -5,6 +5,7 @@
 //! operator and an exporter of neighbouring versions understand each other.
 
 pub mod alerts;
+pub mod bound;
 pub mod crd;
 pub mod duration;
 pub mod exporter_status;
@@ -20,6 +21,7 @@ mod validate_alerts;
 mod validate_exporter;
 mod validate_objectives;
 
+pub use bound::Bound;
 pub use duration::Duration;
 pub use reason::Reason;
 pub use stack::{ServerlessStack, ServerlessStackSpec};

@@ -70,6 +70,8 @@ pub enum Reason {
     BudgetTooSmall,
     /// Polling is slower than asked for, to stay within the stack's budget.
     BudgetStretched,
+    /// CloudWatch has no counts by duration of a metric, so its histogram is absent.
+    HistogramsUnavailable,
     /// A word that this version does not know, from an exporter of another one.
     #[serde(other)]
     Unknown,
@@ -110,6 +112,7 @@ impl Reason {
             Self::StateNotSaved => "StateNotSaved",
             Self::BudgetTooSmall => "BudgetTooSmall",
             Self::BudgetStretched => "BudgetStretched",
+            Self::HistogramsUnavailable => "HistogramsUnavailable",
             Self::Unknown => "Unknown",
         }
     }

@@ -1,15 +1,15 @@
 //! The `ServerlessStack` kind. The documentation of these fields is what `kubectl explain` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Duration;
 use super::alerts::Alerts;
 use super::objective::Objective;
 use super::stack_status::ServerlessStackStatus;
+use super::{Bound, Duration};
 
 /// A `ServerlessStack` names parts of one or several AWS accounts. Nightjar finds the resources,
 /// publishes their metrics to Prometheus and keeps the counters exact.
@@ -86,14 +86,17 @@ use super::stack_status::ServerlessStackStatus;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.regions.size() >= 1").field_path(".regions")
+    .message("name at least one region, for example [eu-west-1]"))]
+#[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
+    .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
-    // These two have a default so that a rule can say what to write where they are missing.
+    // These two have a default so that a rule can say what to write where they are missing; a rule of their own
+    // would refuse the default itself.
     /// AWS regions to look in, for example `[eu-west-1]`: at least one. Each account is read in each
     /// of them.
     #[serde(default)]
     #[schemars(length(max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("self.size() >= 1")
-        .message("name at least one region, for example [eu-west-1]"))]
     #[x_kube(validation = Rule::new("self.all(r, r.matches('^(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]$'))")
         .message("unknown region: write AWS's own code, for example eu-west-1 or us-east-1"))]
     pub regions: Vec<String>,
@@ -114,8 +117,6 @@ pub struct ServerlessStackSpec {
     /// What belongs to the stack: the union of these selectors, at least one.
     #[serde(default)]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.size() >= 1")
-        .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
     pub select: Vec<Selector>,
 
     /// What does not belong to the stack although it is selected.
@@ -380,10 +381,40 @@ pub struct Latency {
     /// two it costs nothing. Default: false.
     #[serde(default)]
     pub maxima: bool,
+
+    /// Publishes all durations as histograms too, as `..._histogram_seconds` with `_bucket`, `_sum` and
+    /// `_count`: of them any quantile over any time and any number of functions can be computed, and
+    /// how many requests were fast enough. `{}` takes the default bounds. Each bound is one more
+    /// statistic, and CloudWatch bills each five statistics of a metric as one: with three quantiles
+    /// and the default ten bounds each duration metric costs three times as much. CloudWatch
+    /// interpolates, so a bucket may hold fractions. Where CloudWatch has no such counts, a condition
+    /// says so and the histogram is absent. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Histograms>,
+}
+
+/// Which histograms of durations are published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Histograms {
+    /// The upper bounds of the buckets in seconds, 900 at most. When they change, all buckets begin
+    /// again at 0. Default: 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 and 30.
+    #[serde(default = "default_bounds")]
+    #[schemars(length(min = 1, max = 20), inner(length(max = 10)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(b, b.matches('^[0-9]{1,3}([.][0-9]{1,6})?$') && double(b) > 0.0 && double(b) <= 900.0)")
+        .message("not a bound: write seconds above 0 and up to 900 as strings, for example \"0.25\""))]
+    pub bounds: Vec<String>,
 }
 
 fn default_quantiles() -> Vec<String> {
     ["0.5", "0.9", "0.99"].map(str::to_owned).to_vec()
+}
+
+fn default_bounds() -> Vec<String> {
+    let bounds = [
+        "0.005", "0.025", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30",
+    ];
+    bounds.map(str::to_owned).to_vec()
 }
 
 impl Default for Latency {
@@ -391,7 +422,25 @@ impl Default for Latency {
         Self {
             quantiles: default_quantiles(),
             maxima: false,
+            histograms: None,
         }
+    }
+}
+
+impl Default for Histograms {
+    fn default() -> Self {
+        Self {
+            bounds: default_bounds(),
+        }
+    }
+}
+
+impl Latency {
+    /// The bounds of the histograms that are wanted, growing; none if none are.
+    pub fn bounds(&self) -> Vec<Bound> {
+        let bounds = self.histograms.iter().flat_map(|wanted| &wanted.bounds);
+        let bounds: BTreeSet<Bound> = bounds.filter_map(|bound| Bound::parse(bound)).collect();
+        bounds.into_iter().collect()
     }
 }
 

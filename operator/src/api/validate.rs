@@ -13,7 +13,7 @@ use regex::Regex;
 
 use super::stack::{Account, Credentials, Selector, ServiceSettings, is_budget};
 use super::validate_exporter::is_label_value;
-use super::{Duration, ServerlessStack};
+use super::{Bound, Duration, ServerlessStack};
 use crate::services::ServiceId;
 
 /// A field that cannot be used as it is.
@@ -115,6 +115,18 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
                 format!(
                     "{quantile:?} is not a quantile: write decimal fractions between 0 and 1 as strings, for example \"0.99\""
                 ),
+            );
+        }
+    }
+
+    if let Some(histograms) = &spec.latency.histograms {
+        let (field, bounds) = ("spec.latency.histograms.bounds", &histograms.bounds);
+        found.count(field, bounds.len(), 1..=20, "bound");
+        found.unique(field, bounds);
+        for bound in bounds.iter().filter(|bound| Bound::parse(bound).is_none()) {
+            found.add(
+                field,
+                format!("{bound:?} is not a bound: write seconds above 0 and up to 900 as strings, for example \"0.25\""),
             );
         }
     }

@@ -595,6 +595,7 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::NothingSelected
         | Reason::AmbiguousName
         | Reason::BudgetStretched
+        | Reason::HistogramsUnavailable
         | Reason::SeriesCapped => Severity::Note,
     }
 }

@@ -179,6 +179,11 @@ impl Tally {
             .is_some_and(|ledger| !ledger.recent.is_empty())
     }
 
+    /// Whether nothing was counted yet.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Gives up the comparison of what was not compared yet.
     pub fn skip_audit(&mut self) {
         if let Some(ledger) = &mut self.0 {

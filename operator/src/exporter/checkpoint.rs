@@ -52,6 +52,8 @@ pub struct Books<'a> {
     pub last_poll: Vec<(String, i64)>,
     /// Until when rules must not judge.
     pub catching_up_until: i64,
+    /// Rows, by shape and metric, of which CloudWatch has counts by duration.
+    pub histograms: Vec<(String, String)>,
     /// What is known of the series that rule others out.
     pub gates: gates::Saved,
     /// What is left of the budget, and as of when: metrics, and seconds since the Unix epoch.

@@ -9,12 +9,12 @@ use super::book::Minute;
 use super::gates::{Look, Sorted};
 use super::plan::{self, Batch, Group, Of};
 use super::poll::{self, ACTION, Answered};
-use super::series::{Folded, SETTLE_MINUTES};
+use super::series::{Folded, Stat, rate_window_seconds};
 use super::target::{Target, now_seconds};
 use super::watched::Watched;
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
-use crate::services::{ServiceId, Shape, listing};
+use crate::services::{Metric, ServiceId, Shape, listing};
 
 /// Calls that are under way at once: more of them when there are many, so that a poll is over within its interval.
 const LEAST_AT_ONCE: usize = 4;
@@ -88,6 +88,7 @@ impl Target {
         self.ask(aws, plan::batches(opened), "poll", now, &mut outcome)
             .await;
         self.note_poll(&outcome.failed);
+        self.try_histograms(aws, now).await;
         self.note_errors("poll", outcome.errors);
         let failed = outcome.failed;
         self.compare(aws, now, &failed).await;
@@ -119,6 +120,42 @@ impl Target {
         self.ask(aws, plan::batches(audits), "audit", now, &mut outcome)
             .await;
         self.note_errors("audit", outcome.errors);
+    }
+
+    /// Tries the rows that are to have histograms and of which it is not known whether they can.
+    async fn try_histograms(&mut self, aws: &Clients, now: Minute) {
+        let wanted = self.config().spec.latency.histograms.is_some();
+        let questions = if wanted {
+            self.histograms.questions(&self.watched, now)
+        } else {
+            Vec::new()
+        };
+        for question in questions {
+            if self.pay(question.billed_metrics()).is_err() {
+                break;
+            }
+            // One that is refused must not take others with it.
+            let call = plan::batches(vec![question]);
+            for (question, answer) in poll::poll(aws, &self.watched, call, 1, "probe").await {
+                if let Some((watched, series)) = question.row(&self.watched) {
+                    let answer = answer.as_deref();
+                    self.histograms.learn(watched, series, answer, now);
+                }
+            }
+        }
+        let problems = self.histograms.problems(wanted);
+        self.problems.replace("histograms", problems, now_seconds());
+    }
+
+    /// Lets those rows have buckets that the stack wants and CloudWatch has.
+    pub(super) fn want_buckets(&mut self) {
+        let bounds = self.config().spec.latency.bounds();
+        let now = self.minute();
+        for watched in &mut self.watched {
+            let shape = watched.subject.shape.name;
+            let can = |metric: &Metric| self.histograms.has(shape, metric.cloudwatch);
+            watched.want_buckets(&bounds, can, now);
+        }
     }
 
     fn pay(&self, metrics: u64) -> Result<(), Duration> {
@@ -225,7 +262,14 @@ impl Target {
             let points = match points {
                 Ok(points) => points,
                 Err(error) => {
-                    if let Of::Row { subject, row } = group.of {
+                    if let (Of::Row { subject, row }, Some((watched, series))) =
+                        (group.of, group.row(&self.watched))
+                    {
+                        let counts = |stat: &Stat| matches!(stat, Stat::Below(_));
+                        if error.reason == Reason::InvalidRequest && group.stats.iter().any(counts)
+                        {
+                            self.histograms.doubt(watched, series);
+                        }
                         outcome.failed.insert((subject, row));
                     }
                     if !outcome.errors.contains(&error) {
@@ -342,7 +386,7 @@ impl Target {
             .collect();
         let now = now_seconds();
         let interval = i64::from(self.parts.economy.terms().interval_seconds);
-        let rate_window = 2 * interval + SETTLE_MINUTES * 60;
+        let rate_window = rate_window_seconds(interval);
         for id in self.services.keys().copied().collect::<Vec<_>>() {
             if failed.contains(&id) {
                 continue;

@@ -204,11 +204,12 @@ fn push_row(text: &mut String, labels: &str, row: &Row) {
         }
         text.push_str("} ");
     };
-    let exact = |text: &mut String, suffix: &str, micros: i128| {
-        start(text, suffix, None);
+    let amount = |text: &mut String, suffix: &str, more: Option<(&str, &str)>, micros: i128| {
+        start(text, suffix, more);
         push_micros(text, micros);
         text.push('\n');
     };
+    let exact = |text: &mut String, suffix: &str, micros: i128| amount(text, suffix, None, micros);
     match &row.value {
         RowValue::Counter(micros) => exact(text, "", *micros),
         RowValue::Gauge(value) => {
@@ -224,6 +225,18 @@ fn push_row(text: &mut String, labels: &str, row: &Row) {
                 start(text, "", Some(("quantile", quantile)));
                 push_float(text, *value);
             }
+            exact(text, "_sum", *sum);
+            exact(text, "_count", *count);
+        }
+        RowValue::Histogram {
+            sum,
+            count,
+            buckets,
+        } => {
+            for (bound, below) in buckets {
+                amount(text, "_bucket", Some(("le", &bound.to_string())), *below);
+            }
+            amount(text, "_bucket", Some(("le", "+Inf")), *count);
             exact(text, "_sum", *sum);
             exact(text, "_count", *count);
         }
@@ -253,6 +266,7 @@ fn header(family: &Family, format: Format) -> String {
     let kind = match family.kind {
         FamilyKind::Counter => "counter",
         FamilyKind::Summary => "summary",
+        FamilyKind::Histogram => "histogram",
         FamilyKind::Gauge => "gauge",
     };
     let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
@@ -474,6 +488,35 @@ mod tests {
             open.starts_with("# HELP aws_x X \\\"quoted\\\".\n# TYPE aws_x counter\naws_x_total{"),
             "{open}"
         );
+    }
+
+    #[test]
+    fn a_histogram_ends_with_the_bucket_of_all_and_writes_bounds_as_floats() {
+        static HISTOGRAM: Family = Family {
+            name: "aws_h_seconds",
+            kind: FamilyKind::Histogram,
+            help: "H.",
+        };
+        let bound = |text| crate::api::Bound::parse(text).unwrap();
+        let value = RowValue::Histogram {
+            sum: 2_500_000,
+            count: 4_000_000,
+            buckets: vec![(bound("0.25"), 1_500_000), (bound("1"), 3_000_000)],
+        };
+        assert_eq!(value.series(), 5);
+        let rows = encode([subject("", vec![row(&HISTOGRAM, value)])].iter(), false);
+        for format in [Format::Prometheus, Format::OpenMetrics] {
+            let exposition = Exposition::new([&rows], format);
+            let plain = String::from_utf8(exposition.plain(String::new()).concat()).unwrap();
+            assert_eq!(
+                plain,
+                "# HELP aws_h_seconds H.\n# TYPE aws_h_seconds histogram\n\
+                 aws_h_seconds_bucket{c=\"2\",le=\"0.25\"} 1.5\n\
+                 aws_h_seconds_bucket{c=\"2\",le=\"1.0\"} 3\n\
+                 aws_h_seconds_bucket{c=\"2\",le=\"+Inf\"} 4\n\
+                 aws_h_seconds_sum{c=\"2\"} 2.5\naws_h_seconds_count{c=\"2\"} 4\n"
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 #![doc = include_str!("exactness.md")]
 
 pub mod book;
+pub mod buckets;
 pub mod budget;
 pub mod checkpoint;
 pub mod collect;
@@ -21,6 +22,7 @@ pub mod connections;
 pub mod discover;
 pub mod encode;
 pub mod gates;
+pub mod histograms;
 pub mod landing;
 pub mod membership;
 pub mod plan;
@@ -32,6 +34,7 @@ mod proofs;
 pub mod series;
 pub mod serve;
 pub mod snapshot;
+pub mod stats;
 pub mod target;
 pub mod telemetry;
 pub mod view;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::book::{Minute, Span};
 use super::gates::{Gates, LEAST_ROWS};
 use super::series::{Series, Stat, statistics};
+use super::stats::with_buckets;
 use super::watched::Watched;
 use crate::api::stack::Latency;
 use crate::services::Metric;
@@ -100,7 +101,7 @@ pub fn groups(watched: &[Watched], latency: &Latency, interval: i64, now: Minute
             return None;
         }
         let span = series.question(one.settle_at(now), now)?;
-        let stats = statistics(series.metric, latency);
+        let stats = with_buckets(series.metric, latency, &series.buckets);
         // Quantiles of hours say nothing of minutes.
         let whole = span.bin == 1 && span.to >= now;
         let stats = stats.into_iter().filter(|stat| whole || stat.adds_up());

@@ -78,7 +78,7 @@ fn queries(batch: &Batch, watched: &[Watched]) -> Vec<MetricDataQuery> {
             let stat = MetricStat::builder()
                 .metric(metric.clone())
                 .period(period)
-                .stat(stat.name())
+                .stat(stat.name().into_owned())
                 .build();
             queries.push(
                 MetricDataQuery::builder()

@@ -5,11 +5,18 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::book::{DAY, Minute, Reading, Span, Tally};
-use crate::api::stack::Latency;
+use super::buckets::Buckets;
+use super::stats::Quantile;
+pub use super::stats::{Stat, statistics};
 use crate::services::{Metric, MetricKind, Missing};
 
 /// Minutes after which CloudWatch has said all that it usually says about a minute.
 pub const SETTLE_MINUTES: i64 = 3;
+
+/// The time over which a rate of a counter says something when it is polled every `interval` seconds.
+pub const fn rate_window_seconds(interval: i64) -> i64 {
+    2 * interval + SETTLE_MINUTES * 60
+}
 
 /// Readings are taken from so many minutes before a subject was found: a gauge has no need to
 /// wait for a start.
@@ -27,69 +34,13 @@ const HOURS_ARE_KEPT: i64 = 454 * DAY;
 /// So long after midnight a day is compared: CloudWatch has what comes an hour late or two.
 const AUDIT_DELAY_MINUTES: i64 = 3 * 60;
 
-/// A statistic of CloudWatch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stat {
-    /// `Sum`
-    Sum,
-    /// `SampleCount`
-    SampleCount,
-    /// `Maximum`
-    Maximum,
-    /// `Average`
-    Average,
-    /// `p50`, `p99.9` ... and its place among the stack's quantiles.
-    Quantile(usize, String),
-}
-
-impl Stat {
-    /// Whether the values of minutes add up to that of the hour.
-    pub const fn adds_up(&self) -> bool {
-        matches!(self, Self::Sum | Self::SampleCount)
-    }
-
-    /// CloudWatch's name.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Sum => "Sum",
-            Self::SampleCount => "SampleCount",
-            Self::Maximum => "Maximum",
-            Self::Average => "Average",
-            Self::Quantile(_, name) => name,
-        }
-    }
-}
-
-/// The statistics that a row asks for.
-pub fn statistics(metric: &Metric, latency: &Latency) -> Vec<Stat> {
-    match metric.kind {
-        MetricKind::Counter => vec![Stat::Sum],
-        MetricKind::Maximum => vec![Stat::Maximum],
-        MetricKind::Average => vec![Stat::Average],
-        MetricKind::Distribution => {
-            let quantiles = latency.quantiles.iter().enumerate();
-            let quantiles = quantiles.map(|(place, q)| Stat::Quantile(place, percentile(q)));
-            let maximum = (latency.maxima && metric.maximum.is_some()).then_some(Stat::Maximum);
-            [Stat::Sum, Stat::SampleCount]
-                .into_iter()
-                .chain(quantiles)
-                .chain(maximum)
-                .collect()
-        }
-    }
-}
-
-/// `0.99` is CloudWatch's `p99`, `0.999` its `p99.9`.
-fn percentile(quantile: &str) -> String {
-    let digits = quantile.strip_prefix("0.").unwrap_or(quantile);
-    let (whole, fraction) = digits.split_at(digits.len().min(2));
-    let whole = format!("{whole:0<2}");
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
-    match fraction.trim_end_matches('0') {
-        "" => format!("p{whole}"),
-        fraction => format!("p{whole}.{fraction}"),
-    }
+/// What a reading is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reads {
+    /// A quantile of a distribution.
+    Quantile(Quantile),
+    /// Its maximum, or a gauge's only value.
+    Greatest,
 }
 
 /// The books of one row of one subject.
@@ -114,8 +65,10 @@ pub struct Series {
     pub sum: Tally,
     /// `SampleCount` of a distribution.
     pub count: Tally,
-    /// The quantiles in the stack's order, and after them the maximum; a gauge's only value.
-    pub readings: Vec<Option<Reading>>,
+    /// The buckets of a distribution, where a histogram is wanted and CloudWatch has one.
+    pub buckets: Buckets,
+    /// The newest readings.
+    pub readings: Vec<(Reads, Reading)>,
 }
 
 /// A row's books, as they are saved.
@@ -130,7 +83,8 @@ pub struct SavedSeries<'a> {
     ruled_out: Option<(Minute, Minute)>,
     sum: Cow<'a, Tally>,
     count: Cow<'a, Tally>,
-    readings: Cow<'a, [Option<Reading>]>,
+    buckets: Cow<'a, Buckets>,
+    readings: Cow<'a, [(Reads, Reading)]>,
 }
 
 /// What folding an answer found.
@@ -157,8 +111,26 @@ impl Series {
             ruled_out: None,
             sum: Tally::default(),
             count: Tally::default(),
+            buckets: Buckets::default(),
             readings: Vec::new(),
         }
+    }
+
+    /// The same for a subject whose work goes on for so many minutes: the first readings need not wait for that.
+    #[must_use]
+    pub fn working_for(mut self, minutes: u32) -> Self {
+        if self.metric.kind.counts() {
+            self.read_through = self.read_through.back(minutes.into());
+        }
+        self
+    }
+
+    /// Its reading of a kind.
+    pub fn reading(&self, reads: Reads) -> Option<Reading> {
+        let mut readings = self.readings.iter();
+        readings
+            .find(|(known, _)| *known == reads)
+            .map(|(_, reading)| *reading)
     }
 
     /// What is to be saved of it.
@@ -172,6 +144,7 @@ impl Series {
             ruled_out: self.ruled_out,
             sum: Cow::Borrowed(&self.sum),
             count: Cow::Borrowed(&self.count),
+            buckets: Cow::Borrowed(&self.buckets),
             readings: Cow::Borrowed(&self.readings),
         }
     }
@@ -185,6 +158,7 @@ impl Series {
         self.ruled_out = saved.ruled_out;
         self.sum = saved.sum.into_owned();
         self.count = saved.count.into_owned();
+        self.buckets = saved.buckets.into_owned();
         self.readings = saved.readings.into_owned();
     }
 
@@ -255,6 +229,7 @@ impl Series {
         let lost = to.0 - self.through.0;
         self.sum.skip(to);
         self.count.skip(to);
+        self.buckets.skip(to);
         self.begun = to;
         self.through = to;
         self.audited = to;
@@ -276,29 +251,47 @@ impl Series {
             ..Folded::default()
         };
         let lag = self.metric.lag_minutes();
+        // A quantile stands in the minute in which the work began, like the counts, and changes until that has ended. What
+        // goes up and down does not wait for work.
+        let unread = if self.metric.kind.counts() {
+            settle
+        } else {
+            now.back(SETTLE_MINUTES)
+        };
+        let read_to = unread.back(lag).max(self.read_through);
         let settle = settle.back(lag).min(span.to).max(self.through);
-        let read_to = now.back(SETTLE_MINUTES + lag).max(self.read_through);
-        let quantiles = stats
-            .iter()
-            .filter(|stat| matches!(stat, Stat::Quantile(..)));
-        let after_quantiles = quantiles.count();
         let span = Span {
             from: self.through.floor(span.bin),
             ..span
         };
-        let mut reads = false;
+        self.buckets
+            .fit(|bound| stats.contains(&Stat::Below(bound)), span, now);
+        let mut read = Vec::new();
         for (stat, points) in stats.iter().zip(points) {
-            reads |= !stat.adds_up();
             match stat {
                 Stat::Sum | Stat::SampleCount => {
-                    let (amounts, absurd) = self.amounts(stat, points, span);
+                    let (amounts, absurd) = self.amounts(*stat, points, span);
                     folded.absurd += absurd;
-                    let tally = self.tally(stat);
+                    let tally = self.tally(*stat);
                     folded.corrections += tally.fold(&amounts, span, settle);
                 }
-                Stat::Maximum | Stat::Average => self.read(after_quantiles, points, read_to),
-                Stat::Quantile(place, _) => self.read(*place, points, read_to),
+                Stat::Below(bound) => {
+                    let (amounts, absurd) = self.amounts(*stat, points, span);
+                    folded.absurd += absurd;
+                    self.buckets.fold(*bound, &amounts, span, settle);
+                }
+                Stat::Maximum | Stat::Average => read.push((Reads::Greatest, points)),
+                Stat::Quantile(quantile) => read.push((Reads::Quantile(*quantile), points)),
             }
+        }
+        let reads = !read.is_empty();
+        if reads {
+            // The stack may not want all of them any more.
+            let wanted = |kept: &Reads| read.iter().any(|(reads, _)| reads == kept);
+            self.readings.retain(|(kept, _)| wanted(kept));
+        }
+        for (reads, points) in read {
+            self.read(reads, points, read_to);
         }
         if reads || span.to >= now {
             self.read_through = read_to;
@@ -344,8 +337,9 @@ impl Series {
         };
         let read_through = self.read_through;
         self.fold(stats, &vec![Vec::new(); stats.len()], span, settle, now);
-        // What is still going on leaves readings in minutes that its beginning is not known of yet.
-        self.read_through = read_through.max(settle.min(self.read_through));
+        // What began in these minutes and still goes on is in a gauge already, and will be seen when it is asked again.
+        let read_to = settle.back(self.metric.lag_minutes());
+        self.read_through = self.read_through.min(read_to).max(read_through);
         if self.metric.kind.counts() && self.through > span.from {
             let first = self.ruled_out.map_or(span.from, |(first, _)| first);
             self.ruled_out = Some((first, self.through.back(1)));
@@ -356,20 +350,20 @@ impl Series {
     pub fn audit(&mut self, stats: &[Stat], points: &[Vec<(Minute, f64)>], span: Span) -> Folded {
         let mut folded = Folded::default();
         for (stat, points) in stats.iter().zip(points) {
-            let (amounts, absurd) = self.amounts(stat, points, span);
+            let (amounts, absurd) = self.amounts(*stat, points, span);
             folded.absurd += absurd;
             let within = points
                 .iter()
                 .filter(|(m, _)| (span.from..span.to).contains(m));
             if within.count() > amounts.len() {
                 // A day of which AWS says something absurd cannot be compared.
-                self.tally(stat).skip_audit();
+                self.tally(*stat).skip_audit();
                 continue;
             }
             let truth = amounts.iter().map(|(_, amount)| amount).sum();
             // Each minute of fractions is rounded to millionths.
             let tolerance = i128::from(span.to.0 - span.from.0);
-            let corrected = self.tally(stat).audit(truth, tolerance);
+            let corrected = self.tally(*stat).audit(truth, tolerance);
             folded.corrections += u64::from(corrected.is_some());
             folded.wrongly_ruled_out |= corrected.is_some_and(|missed| missed > 0)
                 && self.ruled_out.is_some_and(|(first, _)| first < span.to);
@@ -382,42 +376,45 @@ impl Series {
         folded
     }
 
-    const fn tally(&mut self, stat: &Stat) -> &mut Tally {
+    const fn tally(&mut self, stat: Stat) -> &mut Tally {
         match stat {
             Stat::SampleCount => &mut self.count,
             _ => &mut self.sum,
         }
     }
 
-    fn read(&mut self, place: usize, points: &[(Minute, f64)], to: Minute) {
-        if self.readings.len() <= place {
-            self.readings.resize(place + 1, None);
-        }
-        if let Some(mut reading) = Reading::greatest(points, self.read_through, to) {
+    fn read(&mut self, reads: Reads, points: &[(Minute, f64)], to: Minute) {
+        let reading = if let Some(mut reading) = Reading::greatest(points, self.read_through, to) {
             reading.value /= 1e6 / self.metric.unit.micros();
-            self.readings[place] = Some(reading);
+            reading
         } else if !self.metric.kind.counts()
             && self.metric.missing == Missing::Zero
             && to > self.read_through
         {
-            self.readings[place] = Some(Reading {
+            Reading {
                 value: 0.0,
                 minute: to.back(1),
-            });
+            }
+        } else {
+            return;
+        };
+        match self.readings.iter_mut().find(|(known, _)| *known == reads) {
+            Some((_, kept)) => *kept = reading,
+            None => self.readings.push((reads, reading)),
         }
     }
 
     /// Millionths of the base unit for each datapoint, and how many of them cannot be.
     fn amounts(
         &self,
-        stat: &Stat,
+        stat: Stat,
         points: &[(Minute, f64)],
         span: Span,
     ) -> (Vec<(Minute, i128)>, u64) {
         // Far below the bounds of the books, far above what a minute of any metric can hold.
         const MOST_A_MINUTE: f64 = 9e17;
         let micros = match stat {
-            Stat::SampleCount => 1e6,
+            Stat::SampleCount | Stat::Below(_) => 1e6,
             _ => self.metric.unit.micros(),
         };
         #[expect(clippy::cast_precision_loss, reason = "a bound")]
@@ -471,24 +468,6 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_spelled_as_cloudwatch_spells_them() {
-        let spelled: Vec<_> = ["0.5", "0.9", "0.99", "0.999", "0.05", "0.9990"]
-            .map(percentile)
-            .to_vec();
-        assert_eq!(spelled, ["p50", "p90", "p99", "p99.9", "p5", "p99.9"]);
-    }
-
-    #[test]
-    fn the_maximum_of_a_distribution_is_a_sixth_statistic_on_request() {
-        let duration = series("Duration").metric;
-        let mut latency = Latency::default();
-        assert_eq!(statistics(duration, &latency).len(), 5);
-        latency.maxima = true;
-        assert_eq!(statistics(duration, &latency).last(), Some(&Stat::Maximum));
-        assert_eq!(statistics(duration, &latency).len(), 6);
-    }
-
-    #[test]
     fn a_reading_of_five_minutes_is_taken_when_they_are_over() {
         static FAMILY: crate::services::Family = crate::services::Family {
             name: "aws_test",
@@ -505,7 +484,11 @@ mod tests {
             Minute(97),
             Minute(101),
         );
-        assert_eq!(series.readings[0], None, "CloudWatch may still change it");
+        assert_eq!(
+            series.reading(Reads::Greatest),
+            None,
+            "CloudWatch may still change it"
+        );
         let question = series.question(Minute(97), Minute(101)).unwrap();
         assert!(question.from <= Minute(95));
         series.fold(
@@ -515,7 +498,7 @@ mod tests {
             Minute(99),
             Minute(103),
         );
-        assert_eq!(series.readings[0].unwrap().minute, Minute(95));
+        assert_eq!(series.reading(Reads::Greatest).unwrap().minute, Minute(95));
     }
 
     #[test]
@@ -574,7 +557,7 @@ mod tests {
         let (stats, span) = ([Stat::Maximum], minutes(95, 110));
         let folded = series.fold(&stats, &[points], span, Minute(100), Minute(110));
         assert_eq!(folded.absurd, 4);
-        let reading = series.readings[0].unwrap();
+        let reading = series.reading(Reads::Greatest).unwrap();
         assert_eq!(reading.value.to_bits(), 7.0_f64.to_bits());
     }
 
@@ -605,7 +588,7 @@ mod tests {
     #[test]
     fn a_maximum_misses_no_minute_between_two_polls() {
         let mut series = series("ConcurrentExecutions");
-        let bits = |series: &Series| series.readings[0].unwrap().value.to_bits();
+        let bits = |series: &Series| series.reading(Reads::Greatest).unwrap().value.to_bits();
         let points = vec![(Minute(100), 4.0), (Minute(103), 9.0), (Minute(106), 50.0)];
         let span = minutes(95, 108);
         series.fold(&[Stat::Maximum], &[points], span, Minute(100), Minute(108));
@@ -615,6 +598,73 @@ mod tests {
         let span = minutes(105, 113);
         series.fold(&[Stat::Maximum], &[points], span, Minute(100), Minute(113));
         assert_eq!(bits(&series), 40.0_f64.to_bits());
+    }
+
+    fn quantile(text: &str) -> Quantile {
+        Quantile::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_quantile_of_a_minute_waits_for_its_longest_run() {
+        // Runs of 15 minutes: what began in a minute is known 18 minutes later.
+        let mut series = series("Duration").working_for(15);
+        let stats = [
+            Stat::Sum,
+            Stat::SampleCount,
+            Stat::Quantile(quantile("0.99")),
+        ];
+        let mut poll = |now: i64, p99: f64| {
+            let settle = Minute(now - 18);
+            let span = series.question(settle, Minute(now)).unwrap();
+            assert!(span.from <= Minute(100), "{now}: {span:?}");
+            let points = vec![(Minute(100), p99)];
+            series.fold(&stats, &[vec![], vec![], points], span, settle, Minute(now));
+            let reading = series.reading(Reads::Quantile(quantile("0.99")));
+            reading.map(|reading| reading.value.to_bits())
+        };
+        assert_eq!(poll(105, 50.0), None, "the quick runs only");
+        assert_eq!(poll(118, 800_000.0), None);
+        assert_eq!(poll(119, 900_000.0), Some(900_f64.to_bits()));
+    }
+
+    #[test]
+    fn readings_are_kept_by_what_they_are_of_and_only_as_long_as_they_are_wanted() {
+        let mut series = series("Duration");
+        let mut fold = |at: i64, stats: &[Stat]| {
+            let points: Vec<_> = (1..=stats.len())
+                .map(|place| vec![(Minute(at), 1000.0 * place as f64)])
+                .collect();
+            series.fold(
+                stats,
+                &points,
+                minutes(at, at + 5),
+                Minute(at + 1),
+                Minute(at + 5),
+            );
+            let known = ["0.5", "0.99"].map(|q| Reads::Quantile(quantile(q)));
+            let [p50, p99] = known.map(|reads| series.reading(reads).map(|r| r.value.to_bits()));
+            (
+                p50,
+                p99,
+                series.reading(Reads::Greatest).map(|r| r.value.to_bits()),
+            )
+        };
+        let [one, two, three] = [1.0, 2.0, 3.0_f64].map(|value| Some(value.to_bits()));
+        let of = |q| Stat::Quantile(quantile(q));
+        assert_eq!(
+            fold(100, &[of("0.5"), of("0.99"), Stat::Maximum]),
+            (one, two, three)
+        );
+        assert_eq!(fold(101, &[of("0.99")]), (None, one, None));
+        assert_eq!(fold(102, &[Stat::Maximum, of("0.5")]), (two, None, one));
+    }
+
+    #[test]
+    fn a_gauge_that_is_ruled_out_is_read_again_when_what_was_under_way_has_ended() {
+        let mut series = series("ConcurrentExecutions");
+        series.read_through = Minute(100);
+        series.rule_out(&[Stat::Maximum], Minute(102), Minute(120));
+        assert_eq!(series.read_through, Minute(102));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 
 use super::encode::{Exposition, Format, Rows, encode};
 use super::telemetry::Telemetry;
+use crate::api::Bound;
 use crate::api::exporter_status::{ExporterStatus, TargetStatus};
 use crate::services::Family;
 
@@ -62,6 +63,15 @@ pub enum RowValue {
         /// `(quantile, value)`.
         quantiles: Vec<(Arc<str>, f64)>,
     },
+    /// A distribution by its buckets: sum and counts in millionths.
+    Histogram {
+        /// In millionths of the base unit.
+        sum: i128,
+        /// Of all values, in millionths.
+        count: i128,
+        /// Of those up to each bound, in millionths.
+        buckets: Vec<(Bound, i128)>,
+    },
     /// A gauge.
     Gauge(f64),
 }
@@ -78,6 +88,7 @@ impl RowValue {
         match self {
             Self::Counter(_) | Self::Gauge(_) => 1,
             Self::Summary { quantiles, .. } => 2 + quantiles.len() as u64,
+            Self::Histogram { buckets, .. } => 3 + buckets.len() as u64,
         }
     }
 }

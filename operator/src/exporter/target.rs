@@ -16,6 +16,7 @@ use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
 use super::gates::Gates;
+use super::histograms::Histograms;
 use super::plan::{self, Demand};
 use super::problems::Problems;
 use super::snapshot::{Publisher, TargetKey};
@@ -93,10 +94,14 @@ pub struct Target {
     last_found: BTreeMap<ServiceId, Minute>,
     pub(super) problems: Problems,
     pub(super) catching_up_until: i64,
+    /// Whether the last view said so.
+    said_catching_up: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
     /// Shapes and metrics of which it was said that CloudWatch says absurd things.
     pub(super) absurd_said: BTreeSet<(&'static str, &'static str)>,
+    /// Which rows can have histograms.
+    pub(super) histograms: Histograms,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
     /// What was listed as active then: hashes of dimensions' values, by shape.
@@ -119,8 +124,10 @@ pub async fn run(parts: Parts) {
         last_found: BTreeMap::new(),
         problems: Problems::default(),
         catching_up_until: 0,
+        said_catching_up: false,
         gates: Gates::default(),
         absurd_said: BTreeSet::new(),
+        histograms: Histograms::default(),
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),
@@ -263,7 +270,7 @@ impl Target {
                     // The interval may have become shorter.
                     let latest = polled + self.interval() + LONGEST_SHIFT;
                     next_poll = next_poll.map(|at| at.min(latest));
-                    if self.start_was_seen() {
+                    if self.start_was_seen() || self.said_catching_up != self.catching_up() {
                         self.publish().await;
                     }
                 }
@@ -462,6 +469,8 @@ impl Target {
             now_unsigned(),
             self.scrape_interval(),
         );
+        self.want_buckets();
+        self.said_catching_up = self.catching_up();
         for watched in &mut self.watched {
             watched.show(scraped, now, interval);
         }
@@ -506,6 +515,7 @@ impl Target {
         });
         self.catching_up_until = books.catching_up_until;
         self.gates = Gates::restored(books.gates);
+        self.histograms = Histograms::working(&books.histograms);
         if let Some(bucket) = books.bucket {
             self.parts.economy.restore(bucket);
         }
@@ -547,6 +557,7 @@ impl Target {
         self.services.clear();
         self.last_found.clear();
         self.gates = Gates::default();
+        self.histograms = Histograms::default();
         if let Some(store) = &self.parts.store {
             store.forget(&self.parts.key);
             store.load(&self.parts.key);
@@ -575,6 +586,7 @@ impl Target {
                 .collect(),
             last_poll: self.services.iter().filter_map(last_poll).collect(),
             catching_up_until: self.catching_up_until,
+            histograms: self.histograms.works(),
             gates: self.gates.saved().clone(),
             bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::budget::Terms;
 use super::plan::DOLLARS_PER_METRIC;
+use super::series::rate_window_seconds;
 use crate::api::Reason;
 
 /// A handle on all of the exporter's own metrics; clones share them.
@@ -36,6 +37,7 @@ struct Metrics {
     last_poll: Family<Scope, Gauge>,
     last_discovery: Family<Scope, Gauge>,
     resources: Family<Scope, Gauge>,
+    rate_window: Gauge,
     poll_interval: Gauge,
     rung: Gauge,
     least_budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
@@ -155,6 +157,10 @@ impl Telemetry {
             ),
             resources: metric!("resources", "Resources that belong to the stack"),
             poll_interval: metric!("poll_interval_seconds", "How often CloudWatch is asked now"),
+            rate_window: metric!(
+                "rate_window_seconds",
+                "The shortest window over which rate() of a counter always sees an increase: twice the interval in effect, and the time in which a minute settles"
+            ),
             rung: metric!(
                 "budget_rung",
                 "How many rungs of the ladder polling is slower than asked for, to stay within the budget; 0 at the stack's own interval"
@@ -320,6 +326,8 @@ impl Telemetry {
     /// The plan in effect.
     pub fn planned(&self, terms: &Terms) {
         self.0.poll_interval.set(terms.interval_seconds.into());
+        let interval = i64::from(terms.interval_seconds);
+        self.0.rate_window.set(rate_window_seconds(interval));
         self.0
             .rung
             .set(i64::try_from(terms.rung).unwrap_or(i64::MAX));

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::book::{Minute, Reading};
 use super::collect::minutes;
 use super::encode::{render_labels, tag_label};
-use super::series::{SETTLE_MINUTES, Series};
+use super::series::{Reads, SETTLE_MINUTES, Series};
 use super::snapshot::{Row, RowValue, SubjectView, View};
+use super::stats::Quantile;
 use super::target::Target;
 use crate::api::exporter_status::{ServiceStatus, TargetStatus};
+use crate::api::stack::Latency;
 use crate::services::{Fact, Family, FamilyKind, MetricKind, Resource, ServiceId};
 
 /// Up to when the counters are final.
@@ -43,11 +45,7 @@ pub fn view(target: &Target) -> View {
         ("account_id", identity.account_id.as_str()),
         ("region", target.parts.key.1.as_str()),
     ];
-    let quantiles: Vec<Arc<str>> = latency
-        .quantiles
-        .iter()
-        .map(|q| q.as_str().into())
-        .collect();
+    let quantiles = quantiles(latency);
     for watched in target
         .watched
         .iter()
@@ -59,12 +57,13 @@ pub fn view(target: &Target) -> View {
             .iter()
             .map(|(name, value)| (*name, &**value));
         let oldest = now.back(watched.patience(now, interval) + SETTLE_MINUTES + 2);
+        let work = watched.subject.longest_work_minutes;
         view.subjects.push(SubjectView {
             labels: render_labels(common.into_iter().chain(labels)).into(),
             rows: watched
                 .series
                 .iter()
-                .flat_map(|series| rows(series, &quantiles, oldest))
+                .flat_map(|series| rows(series, &quantiles, oldest, work))
                 .collect(),
         });
     }
@@ -111,52 +110,73 @@ fn freshness(target: &Target, common: &[(&str, &str)]) -> Vec<SubjectView> {
     target.services.iter().filter_map(counted).collect()
 }
 
-/// A series' own row, and the maximum of a distribution.
+/// The quantiles that a stack wants, each with the text of its label.
+pub(super) fn quantiles(latency: &Latency) -> Vec<(Arc<str>, Quantile)> {
+    let known = |text: &String| Some((text.as_str().into(), Quantile::parse(text)?));
+    latency.quantiles.iter().filter_map(known).collect()
+}
+
+/// A series' own row, and the maximum and the histogram of a distribution. Readings from before `oldest` are left out; those of a
+/// distribution wait for the longest work that began in their minute.
 pub(super) fn rows(
     series: &Series,
-    quantiles: &[Arc<str>],
+    quantiles: &[(Arc<str>, Quantile)],
     oldest: Minute,
+    longest_work_minutes: u32,
 ) -> impl Iterator<Item = Row> {
-    // A datapoint of five minutes is taken when they have settled, and the next one is five minutes away.
-    let oldest = oldest.back(2 * series.metric.lag_minutes());
-    let fresh = |reading: &Option<Reading>| reading.filter(|reading| reading.minute >= oldest);
     let metric = series.metric;
+    // A datapoint of five minutes is taken when they have settled, and the next one is five minutes away.
+    let mut oldest = oldest.back(2 * metric.lag_minutes());
+    if metric.kind.counts() {
+        oldest = oldest.back(longest_work_minutes.into());
+    }
+    let fresh = |reads| {
+        let reading = series.reading(reads);
+        reading.filter(|reading: &Reading| reading.minute >= oldest)
+    };
     let row = |family, value| Row {
         family,
         labels: metric.labels,
         value,
     };
-    let gauge = |place: usize| {
-        let reading = series.readings.get(place).and_then(fresh)?;
-        Some(RowValue::Gauge(reading.value))
-    };
+    let greatest = || Some(RowValue::Gauge(fresh(Reads::Greatest)?.value));
     let (value, maximum) = match metric.kind {
         MetricKind::Counter => (Some(RowValue::Counter(series.sum.shown())), None),
         MetricKind::Distribution => {
             let summary = summary(series, quantiles, fresh);
-            (Some(summary), gauge(quantiles.len()))
+            (Some(summary), greatest())
         }
-        MetricKind::Maximum | MetricKind::Average => (gauge(0), None),
+        MetricKind::Maximum | MetricKind::Average => (greatest(), None),
     };
     let maximum = maximum.and_then(|value| Some(row(metric.maximum?, value)));
+    let histogram = histogram(series).and_then(|value| Some(row(metric.histogram?, value)));
     value
         .map(|value| row(metric.family, value))
         .into_iter()
         .chain(maximum)
+        .chain(histogram)
+}
+
+fn histogram(series: &Series) -> Option<RowValue> {
+    let count = series.count.shown();
+    (!series.buckets.is_empty()).then(|| RowValue::Histogram {
+        sum: series.sum.shown(),
+        count,
+        buckets: series.buckets.shown(count),
+    })
 }
 
 fn summary(
     series: &Series,
-    quantiles: &[Arc<str>],
-    fresh: impl Fn(&Option<Reading>) -> Option<Reading>,
+    quantiles: &[(Arc<str>, Quantile)],
+    fresh: impl Fn(Reads) -> Option<Reading>,
 ) -> RowValue {
     RowValue::Summary {
         sum: series.sum.shown(),
         count: series.count.shown(),
         quantiles: quantiles
             .iter()
-            .zip(&series.readings)
-            .filter_map(|(quantile, reading)| Some((quantile.clone(), fresh(reading)?.value)))
+            .filter_map(|(text, q)| Some((text.clone(), fresh(Reads::Quantile(*q))?.value)))
             .collect(),
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::book::Minute;
+use super::buckets::Buckets;
 use super::series::{SETTLE_MINUTES, SavedSeries, Series, Stat};
+use crate::api::Bound;
 use crate::services::{Metric, ServiceId, Subject, SubjectKey};
 
 /// An idle subject is at most so many minutes without a question: what happens in it is seen that late at worst.
@@ -82,7 +84,9 @@ impl Watched {
     /// A new subject, counted from a minute on.
     pub fn new(subject: Subject, from: Minute) -> Self {
         let rows = subject.metrics();
-        let series = rows.map(|metric| Series::new(metric, from)).collect();
+        let work = subject.longest_work_minutes;
+        let series = rows.map(|metric| Series::new(metric, from).working_for(work));
+        let series = series.collect();
         let has = |id: &ServiceId| {
             let mut shapes = id.service().shapes.iter();
             shapes.any(|shape| shape.name == subject.shape.name)
@@ -117,9 +121,10 @@ impl Watched {
                 .iter()
                 .position(|series| std::ptr::eq(series.metric, metric));
             added |= kept.is_none() && metric.kind.counts();
-            self.series.push(
-                kept.map_or_else(|| Series::new(metric, from), |place| old.swap_remove(place)),
-            );
+            self.series.push(kept.map_or_else(
+                || Series::new(metric, from).working_for(subject.longest_work_minutes),
+                |place| old.swap_remove(place),
+            ));
         }
         if complete {
             let left = old.iter().map(|series| series.through).max();
@@ -133,6 +138,29 @@ impl Watched {
         }
         self.subject = subject;
         self.missing = None;
+    }
+
+    /// Lets the rows have buckets up to these bounds, those that can. What is new counts from a minute on, and waits like
+    /// a new subject until the world has seen it start.
+    pub fn want_buckets(&mut self, bounds: &[Bound], can: impl Fn(&Metric) -> bool, from: Minute) {
+        let before = self.through();
+        let mut begun = false;
+        for series in &mut self.series {
+            let can = series.metric.histogram.is_some() && can(series.metric);
+            let wanted = if can { bounds } else { &[] };
+            if series.buckets.bounds().eq(wanted.iter().copied()) {
+                continue;
+            }
+            // Of a row that has counted nothing yet, nothing is in the count that cannot be in the buckets.
+            let untouched = series.through == series.begun && series.count.is_empty();
+            let from = if untouched { series.begun } else { from };
+            series.buckets = Buckets::new(wanted, from);
+            begun |= !wanted.is_empty();
+        }
+        if begun {
+            self.from = before.unwrap_or(from);
+            self.start = Start::Unannounced;
+        }
     }
 
     /// The identity of the subject.
@@ -317,6 +345,7 @@ impl Watched {
             for series in &mut self.series {
                 series.sum.show();
                 series.count.show();
+                series.buckets.show();
             }
         }
     }
@@ -386,6 +415,41 @@ mod tests {
         );
         watched.show(9, 1030, 30);
         assert_eq!(watched.series[place].sum.shown(), 7_000_000);
+    }
+
+    #[test]
+    fn buckets_that_begin_are_shown_at_zero_until_a_scrape_took_them() {
+        let mut watched = function();
+        let place = position(&watched, "Duration");
+        watched.announced(1, 1000);
+        watched.show(1, 1030, 30);
+        let bounds = [Bound::parse("0.1").unwrap()];
+        let buckets = |watched: &Watched| watched.series[place].buckets.shown(i128::MAX);
+        watched.want_buckets(&bounds, |metric| metric.cloudwatch == "Errors", Minute(104));
+        assert!(
+            !watched.held() && buckets(&watched).is_empty(),
+            "no counts of it"
+        );
+        watched.want_buckets(&bounds, |_| true, Minute(104));
+        assert!(watched.held());
+        watched.announced(2, 1040);
+        // The same again changes nothing.
+        watched.want_buckets(&bounds, |_| true, Minute(105));
+        let stats = [Stat::Sum, Stat::SampleCount, Stat::Below(bounds[0])];
+        let points = || vec![(Minute(104), 3.0)];
+        let series = &mut watched.series[place];
+        let span = series.question(Minute(102), Minute(106)).unwrap();
+        let answer = [points(), points(), points()];
+        series.fold(&stats, &answer, span, Minute(102), Minute(106));
+        watched.show(1, 1070, 30);
+        assert_eq!(buckets(&watched), [(bounds[0], 0)]);
+        watched.show(2, 1070, 30);
+        assert_eq!(buckets(&watched), [(bounds[0], 3_000_000)]);
+        let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
+        let restored = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
+        assert_eq!(buckets(&restored), buckets(&watched));
+        watched.want_buckets(&[], |_| true, Minute(110));
+        assert!(!watched.held() && buckets(&watched).is_empty());
     }
 
     #[test]

@@ -38,10 +38,14 @@ fn whole() -> Vec<Group> {
 }
 
 fn rendered(spec: &str) -> Vec<Group> {
-    let stack = stack(spec);
+    rendered_at(spec, stack(spec).spec.collection.interval())
+}
+
+/// With another interval in effect than the stack's own.
+fn rendered_at(spec: &str, interval: Duration) -> Vec<Group> {
     groups(&Context {
-        interval: stack.spec.collection.interval(),
-        stack: &stack,
+        interval,
+        stack: &stack(spec),
         runbook_url: "https://example.com/",
     })
 }
@@ -68,17 +72,24 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
                     .chain(metric.labels.iter().map(|(name, _)| name))
                     .map(|name| (*name).to_owned());
                 let labels: BTreeSet<String> = labels.collect();
-                let names = match metric.family.kind {
-                    FamilyKind::Counter | FamilyKind::Gauge => vec![metric.family.name.to_owned()],
-                    FamilyKind::Summary => ["", "_sum", "_count"]
-                        .map(|suffix| format!("{}{suffix}", metric.family.name))
-                        .to_vec(),
-                };
-                for name in names {
-                    let all = known.entry(name).or_default();
-                    all.extend(labels.clone());
-                    if metric.family.kind == FamilyKind::Summary {
-                        all.insert("quantile".to_owned());
+                for family in metric.families() {
+                    let suffixes: &[&str] = match family.kind {
+                        FamilyKind::Counter | FamilyKind::Gauge => &[""],
+                        FamilyKind::Summary => &["", "_sum", "_count"],
+                        FamilyKind::Histogram => &["_bucket", "_sum", "_count"],
+                    };
+                    for suffix in suffixes {
+                        let all = known.entry(format!("{}{suffix}", family.name)).or_default();
+                        all.extend(labels.clone());
+                        match family.kind {
+                            FamilyKind::Counter | FamilyKind::Gauge => {}
+                            FamilyKind::Summary => {
+                                all.insert("quantile".to_owned());
+                            }
+                            FamilyKind::Histogram => {
+                                all.insert("le".to_owned());
+                            }
+                        }
                     }
                 }
             }
@@ -122,6 +133,7 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
     telemetry.lost(&scope, 1);
     let operator = Metrics::new();
     operator.failed(Reason::Timeout);
+    operator.requested("get", Some(200), std::time::Duration::ZERO);
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
     for line in format!("{}{}", telemetry.encode(), operator.encode(&Now::default())).lines() {
         if line.starts_with('#') {
@@ -193,6 +205,8 @@ fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) {
         Regex::new(r"(?:[a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?\{").unwrap();
     for found in grouping.captures_iter(expr) {
         let inside = within(&expr[found.get(0).unwrap().end() - 1..]);
+        // What is taken away has labels of its own.
+        let inside = inside.split(" unless on (").next().unwrap_or_default();
         for name in series.find_iter(inside) {
             let name = name.as_str().trim_end_matches('{');
             let Some(labels) = known.get(name) else {
@@ -327,15 +341,16 @@ fn no_range_of_a_counter_is_shorter_than_polling_allows() {
     let range = Regex::new(r"\[([0-9a-z]+)\]").unwrap();
     let mut seen = 0;
     for interval in LADDER.into_iter().chain([420, 3600]) {
-        let groups = rendered(&format!("{WHOLE}, services: {{}}").replace(
-            "collection: {",
-            &format!("collection: {{interval: {interval}s, "),
-        ));
+        let spec = format!("{WHOLE}, services: {{}}");
+        let groups = rendered_at(&spec, Duration::from_secs(interval));
         let window = 2 * interval + 180;
         for rule in rules(&groups).filter(|rule| !rule.expr.contains("avg_over_time(table:")) {
             for found in range.captures_iter(&rule.expr) {
-                let text: Duration = found[1].parse().unwrap();
-                assert!(text.as_secs() >= window, "{interval}: {}", rule.expr);
+                let seconds = match found[1].strip_suffix('d') {
+                    Some(days) => days.parse::<u32>().unwrap() * 86_400,
+                    None => found[1].parse::<Duration>().unwrap().as_secs(),
+                };
+                assert!(seconds >= window, "{interval}: {}", rule.expr);
                 seen += 1;
             }
         }

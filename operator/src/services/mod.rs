@@ -208,6 +208,8 @@ pub struct Metric {
     pub within: Option<&'static str>,
     /// Of a distribution, the gauge of its greatest value, for stacks with `spec.latency.maxima`.
     pub maximum: Option<&'static Family>,
+    /// Of a distribution, the histogram of its values, for stacks with `spec.latency.histograms`.
+    pub histogram: Option<&'static Family>,
 }
 
 impl Metric {
@@ -225,19 +227,22 @@ impl Metric {
             gate: Gate::None,
             within: None,
             maximum: None,
+            histogram: None,
         }
     }
 
-    /// A row of durations: `Sum`, `SampleCount`, quantiles, and the maximum where it is wanted.
+    /// A row of durations: `Sum`, `SampleCount`, quantiles, and the maximum and the histogram where they are wanted.
     pub const fn distribution(
         cloudwatch: &'static str,
         family: &'static Family,
         maximum: &'static Family,
+        histogram: &'static Family,
     ) -> Self {
         Self {
             kind: MetricKind::Distribution,
             unit: Unit::Milliseconds,
             maximum: Some(maximum),
+            histogram: Some(histogram),
             ..Self::counter(cloudwatch, family)
         }
     }
@@ -306,6 +311,12 @@ impl Metric {
     pub const fn zero_if_missing(mut self) -> Self {
         self.missing = Missing::Zero;
         self
+    }
+
+    /// All families that it may feed.
+    pub fn families(&self) -> impl Iterator<Item = &'static Family> {
+        let more = self.maximum.into_iter().chain(self.histogram);
+        std::iter::once(self.family).chain(more)
     }
 
     /// Minutes after a datapoint's own one at which it is complete at the earliest.
@@ -432,6 +443,8 @@ pub enum FamilyKind {
     Counter,
     /// Quantiles with `_sum` and `_count`.
     Summary,
+    /// `_bucket`, `_sum` and `_count`.
+    Histogram,
     /// A number that goes up and down.
     Gauge,
 }
@@ -588,7 +601,7 @@ mod tests {
                     .shapes
                     .iter()
                     .flat_map(|shape| shape.metrics.iter())
-                    .flat_map(|metric| std::iter::once(metric.family).chain(metric.maximum));
+                    .flat_map(|metric| metric.families());
                 rows.chain(service.facts.iter().copied())
             })
             .collect();
@@ -657,6 +670,15 @@ mod tests {
                     MetricKind::Maximum | MetricKind::Average => FamilyKind::Gauge,
                 };
                 assert_eq!(metric.family.kind, fits, "{}", metric.cloudwatch);
+                assert!(
+                    metric.histogram.is_none_or(|family| {
+                        family.kind == FamilyKind::Histogram
+                            && metric.kind == MetricKind::Distribution
+                            && metric.unit == Unit::Milliseconds
+                    }),
+                    "{}: bounds are written in milliseconds",
+                    metric.cloudwatch
+                );
                 assert!(
                     metric
                         .maximum

@@ -98,11 +98,20 @@ fn metrics() -> String {
         "# Metrics\n\nGenerated from the tables in `operator/src/services/` by `make generate`.\n\n\
          Every series has the labels `stack`, `account_id` and `region`, and those named below. A counter exists at 0 \
          from the discovery of its resource on: a minute for which CloudWatch has no datapoint adds nothing. A \
-         quantile or a maximum is the worst of the one-minute values since the last poll. A gauge for which CloudWatch \
+         quantile or a maximum is the worst of the one-minute values since the last poll; of a distribution it is known \
+         when all work that began in its minute has ended, so that of a function with a timeout of 15 minutes is 18 minutes \
+         old. A gauge for which CloudWatch \
          has no datapoint is absent, or 0 where that is said.\n\n\
          Each metric of each resource is billed as one, at 5 statistics as well as at 1; the sixth doubles it. `gate` \
          names what can rule a metric out, so that it is neither asked for nor billed: `region`, the same metric of the \
-         whole region, or another metric of the same resource.\n",
+         whole region, or another metric of the same resource.\n\n\
+         A `rate()` over a counter needs a window of at least twice the polling interval in effect plus the 3 minutes in \
+         which a minute settles: 13 minutes at the default of 5m, 5 minutes at 1m. `nightjar_exporter_rate_window_seconds` is \
+         that window.\n\n\
+         With `spec.latency.histograms` each distribution is published as a histogram too, whose buckets count from the minute on \
+         in which it began; the bucket `+Inf`, `_sum` and `_count` are those of the summary. CloudWatch computes the buckets from a \
+         sketch of the values: they may hold fractions, and values that only the daily comparison finds are in `+Inf` alone. Where \
+         CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n",
     );
     for id in ServiceId::ALL {
         let service = id.service();
@@ -115,7 +124,7 @@ fn metrics() -> String {
         let mut rows: BTreeMap<&str, Entry> = BTreeMap::new();
         for shape in service.shapes {
             for metric in shape.metrics {
-                for family in std::iter::once(metric.family).chain(metric.maximum) {
+                for family in metric.families() {
                     Entry::of(&mut rows, family).add(shape, metric);
                 }
             }
@@ -193,6 +202,7 @@ impl Entry {
         let kind = match self.family.kind {
             FamilyKind::Counter => "counter",
             FamilyKind::Summary => "summary",
+            FamilyKind::Histogram => "histogram",
             FamilyKind::Gauge if self.zero => "gauge, 0 without a datapoint",
             FamilyKind::Gauge => "gauge",
         };

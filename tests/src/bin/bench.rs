@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use nightjar::api::exporter_status::ExporterStatus;
+use nightjar_tests::quiet::{Play, alarms};
 use nightjar_tests::samples::ranges;
+use nightjar_tests::simulator::account;
 use nightjar_tests::simulator::speed::{self, Figure};
 use nightjar_tests::simulator::{Options, Simulator};
-use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost};
+use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost, panels, rule_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -47,6 +49,10 @@ enum Part {
     Growth,
     /// How fast 100,000 series are served
     Scrapes,
+    /// What the rules of a thousand functions cost a Prometheus, which must be in the path
+    Rules,
+    /// False alarms on a quiet day of the demo account, at 240 times the speed; `promtool` must be in the path
+    Quiet,
     /// The loop of editing and testing
     Loop,
     /// The operator with one and with 1,000 stacks, outages and failovers; needs `tests/bench`
@@ -81,6 +87,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Scrapes) {
         rows.extend(scrapes(&args.nightjar).await?);
+    }
+    if wanted(Part::Rules) {
+        rows.extend(rule_cost::figures(&args.nightjar).await?);
+    }
+    if wanted(Part::Quiet) {
+        rows.push(quiet_day(&args.nightjar_dynamic).await?);
     }
     if wanted(Part::Loop) {
         rows.push(edit_loop()?);
@@ -293,6 +305,32 @@ async fn scrapes(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// A day on which nothing happens.
+#[expect(clippy::cast_precision_loss, reason = "alarms are few")]
+async fn quiet_day(nightjar: &Path) -> anyhow::Result<Figure> {
+    let play = Play {
+        // A Wednesday, from midnight to midnight.
+        from: account::Instant::parse("2026-11-18T00:00:00Z")
+            .map_err(anyhow::Error::msg)?
+            .ms
+            / 1000,
+        minutes: 24 * 60,
+        speed: 240.0,
+        incidents: Vec::new(),
+    };
+    let fired = alarms(nightjar, &play).await?;
+    if !fired.is_empty() {
+        println!("{fired}");
+    }
+    Ok(figure(
+        "false alarms on a quiet day",
+        fired.matches("alertname=").count() as f64,
+        "alerts",
+        0.0,
+        "the demo account without its incidents, an exporter that polls every five minutes and is restarted once, ten minutes without CloudWatch",
+    ))
+}
+
 /// What somebody waits for who edits the product and runs the unit tests again.
 fn edit_loop() -> anyhow::Result<Figure> {
     let test = || -> anyhow::Result<Duration> {
@@ -417,7 +455,24 @@ async fn cluster() -> anyhow::Result<Vec<Figure>> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let series = begun.elapsed().as_secs_f64();
+    let asked = panels::ask(&prometheus, ".*").await?;
+    let slowest = asked
+        .iter()
+        .max_by_key(|asked| asked.took)
+        .context("the dashboards have queries")?;
     Ok(vec![
+        figure(
+            "the slowest of all panels' queries",
+            slowest.took.as_secs_f64() * 1e3,
+            "ms",
+            200.0,
+            &format!(
+                "{}: {}, of {} queries; best of three, in a Prometheus that is minutes old",
+                slowest.dashboard,
+                slowest.panel,
+                asked.len()
+            ),
+        ),
         figure(
             "apply to all objects created",
             objects,

@@ -15,6 +15,7 @@ use clap::Parser;
 use nightjar_tests::http;
 use nightjar_tests::samples::{Range, Series, ranges};
 use nightjar_tests::truth::{same, source};
+use nightjar_tests::webhook::Seen;
 
 /// Compares the counters in Prometheus with the simulator's truth.
 #[derive(Debug, Parser)]
@@ -46,7 +47,16 @@ struct Args {
     /// How many rows of the table are printed; all are compared
     #[arg(long, default_value_t = 16)]
     rows: usize,
+    /// A webhook (tests/src/bin/webhook.rs) to which the stack's route leads: an incident happens while the shop is open, and its alert must
+    /// reach it
+    #[arg(long)]
+    webhook: Option<String>,
 }
+
+/// Whose runs fail while the shop is open, if there is a webhook to tell.
+const BROKEN: &str = "checkout-pay";
+/// The alert that must come of it.
+const ALERT: &str = "LambdaErrorRateCritical";
 
 /// One compared counter.
 struct Row {
@@ -77,10 +87,13 @@ async fn main() -> std::process::ExitCode {
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let limit = Duration::from_secs(args.patience);
-    let rows = tokio::time::timeout(limit, compare(args))
+    let (rows, opens) = tokio::time::timeout(limit, compare(args))
         .await
         .with_context(|| format!("the counters did not settle within {} s", args.patience))??;
     print(args, &rows);
+    if let Some(webhook) = &args.webhook {
+        told(webhook, opens).await?;
+    }
     let wrong = rows.iter().filter(|row| !row.equal).count();
     if wrong > 0 {
         bail!(
@@ -111,7 +124,7 @@ fn clock(seconds: i64) -> String {
     )
 }
 
-async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
+async fn compare(args: &Args) -> anyhow::Result<(Vec<Row>, i64)> {
     let selector = format!("namespace=\"{}\",stack=\"{}\"", args.namespace, args.stack);
     let counted = format!("nightjar_exporter_counted_through_timestamp_seconds{{{selector}}}[2h]");
     say("waiting for Prometheus' first scrape");
@@ -120,6 +133,9 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
     }
     let opens = (now() / 60 + 1) * 60;
     let closes = opens + 60 * args.open_minutes;
+    if args.webhook.is_some() {
+        break_a_function(&args.simulator).await?;
+    }
     open_hours(&args.simulator, Some((opens, closes))).await?;
     say(&format!(
         "the shop is open from {} to {} (UTC)",
@@ -137,7 +153,7 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
         #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
         let last = last as i64;
         if last >= closes {
-            return rows(args, &selector, opens, &through).await;
+            return Ok((rows(args, &selector, opens, &through).await?, opens));
         }
         if now() - reported >= 30 {
             reported = now();
@@ -148,6 +164,62 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
             ));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Lets nearly every run of a function fail, from now on.
+async fn break_a_function(simulator: &str) -> anyhow::Result<()> {
+    let incident = serde_json::json!({
+        "what": "errors", "on": [BROKEN], "share": 0.9, "start": "2000-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z",
+    });
+    let body = serde_json::json!({"region": "eu-west-1", "incidents": [incident]});
+    say(&format!(
+        "an incident begins: nine of ten runs of {BROKEN} fail"
+    ));
+    http::request(
+        "PUT",
+        &format!("{simulator}/incidents"),
+        &[],
+        body.to_string(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Waits until the alert of the incident is at the webhook, and says when it came.
+async fn told(webhook: &str, opens: i64) -> anyhow::Result<()> {
+    const PATIENCE: i64 = 180;
+    let begun = now();
+    loop {
+        let seen: Vec<Seen> = http::json(webhook).await?;
+        let alert = seen.iter().find(|seen| {
+            let alert = &seen.alert;
+            alert.status == "firing"
+                && (alert.label("alertname"), alert.label("function_name")) == (ALERT, BROKEN)
+        });
+        if let Some(seen) = alert {
+            #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
+            let at = seen.at as i64;
+            println!(
+                "\nincident: nine of ten runs of {BROKEN} fail from {} on\n{ALERT} at the webhook at {}, {} s after: \"{}\"  reached",
+                clock(opens),
+                clock(at),
+                at - opens,
+                seen.alert.summary()
+            );
+            return Ok(());
+        }
+        if now() - begun > PATIENCE {
+            println!(
+                "\nincident: nine of ten runs of {BROKEN} fail from {} on\n{ALERT}  NOT REACHED",
+                clock(opens)
+            );
+            bail!(
+                "no {ALERT} about {BROKEN} has come to {webhook}; it got {} other notifications",
+                seen.len()
+            );
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

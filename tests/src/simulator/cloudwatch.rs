@@ -170,6 +170,11 @@ impl<'v> Request<'v> {
         })
     }
 
+    /// Whether a statistic of the call is a trimmed count.
+    pub fn counts_some(&self) -> bool {
+        self.queries.iter().any(Query::counts_some)
+    }
+
     /// What `CloudWatch` charges for: five statistics of one metric are one.
     pub fn billed(&self) -> u64 {
         let mut stats: HashMap<_, HashSet<&str>> = HashMap::new();
@@ -220,6 +225,16 @@ impl<'v> Request<'v> {
     /// The whole minutes of its window, in seconds since 1970.
     pub fn minutes(&self) -> impl Iterator<Item = i64> {
         (self.start.div_euclid(60)..self.end.div_euclid(60)).map(|minute| minute * 60)
+    }
+
+    /// Leaves out all datapoints of trimmed counts.
+    pub fn without_trimmed_counts(&self, answer: &mut Answer) {
+        for query in self.queries.iter().filter(|query| query.counts_some()) {
+            for result in answer.results.iter_mut().filter(|r| r.id == query.id) {
+                result.values.clear();
+                result.timestamps.clear();
+            }
+        }
     }
 
     /// Cuts an answer in half, with a token for the rest.
@@ -346,6 +361,11 @@ impl Position {
 }
 
 impl<'v> Query<'v> {
+    /// Whether its statistic is a trimmed count.
+    fn counts_some(&self) -> bool {
+        self.stat_text.starts_with("TC")
+    }
+
     fn parse(input: &'v Value) -> Result<Self, ApiError> {
         let id = text(input, "Id").ok_or_else(|| required("MetricDataQueries.member.Id"))?;
         let good = id.len() <= 255
@@ -605,7 +625,11 @@ pub fn list_metrics(context: &Context, input: &Value) -> Result<Value, ApiError>
 fn listed(region: &RegionModel, series: &Series, now: i64, recent: Option<i64>) -> bool {
     if matches!(
         series.metric().measure,
-        Measure::ProvisionedRead | Measure::ProvisionedWrite | Measure::Level(_)
+        Measure::ProvisionedRead
+            | Measure::ProvisionedWrite
+            | Measure::Level(_)
+            | Measure::AccountCapacity(_)
+            | Measure::GreatestTable(_)
     ) {
         return true;
     }

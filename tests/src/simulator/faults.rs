@@ -114,6 +114,10 @@ pub enum Effect {
     /// `GetMetricData` has datapoints that cannot be (negative, not a number, enormous, of an hour from now) in
     /// minutes that have none.
     Absurd,
+    /// `GetMetricData` knows no trimmed counts: they have no datapoints.
+    NoTrimmedCounts,
+    /// `GetMetricData` refuses a call with any trimmed count in it.
+    TrimmedCountsRefused,
 }
 
 fn everything() -> String {

@@ -15,6 +15,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use serde_json::{Map, Value};
 
+use super::account::{AccountError, AccountFile, Incident};
 use super::api::{ApiError, Context};
 use super::clock::Clock;
 use super::faults::{Effect, Fault, Script};
@@ -33,6 +34,8 @@ const MAX_BODY: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Shared {
     world: RwLock<Arc<World>>,
+    /// What the world was made of.
+    file: RwLock<AccountFile>,
     /// The simulated time.
     pub clock: Clock,
     meter: Mutex<Meter>,
@@ -65,9 +68,10 @@ struct Caller<'a> {
 
 impl Shared {
     /// Makes the state of a server.
-    pub fn new(world: World, clock: Clock, limits: bool) -> Self {
+    pub fn new(world: World, file: AccountFile, clock: Clock, limits: bool) -> Self {
         Self {
             world: RwLock::new(Arc::new(world)),
+            file: RwLock::new(file),
             clock,
             meter: Mutex::default(),
             faults: Mutex::default(),
@@ -83,9 +87,33 @@ impl Shared {
     }
 
     /// Replaces the accounts.
-    pub fn set_world(&self, world: World) {
+    pub fn set_account(&self, file: &AccountFile) -> Result<(), AccountError> {
+        self.play(file)?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file.clone();
+        Ok(())
+    }
+
+    fn play(&self, file: &AccountFile) -> Result<(), AccountError> {
+        let world = World::compile("<account>", file)?;
         world.hours.set_as(&self.world().hours);
         *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+        Ok(())
+    }
+
+    /// Adds incidents to those of the file in a region of the first account, until others are put in their place.
+    pub fn set_incidents(&self, region: &str, incidents: Vec<Incident>) -> Result<(), String> {
+        let mut file = self
+            .file
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        file.accounts
+            .first_mut()
+            .and_then(|account| account.regions.get_mut(region))
+            .ok_or_else(|| format!("the account file has nothing in the region \"{region}\""))?
+            .incidents
+            .extend(incidents);
+        self.play(&file).map_err(|error| error.to_string())
     }
 
     /// The meter.
@@ -483,6 +511,12 @@ fn attempt(
     match (call.service.as_str(), call.operation.as_str()) {
         ("cloudwatch", "GetMetricData") if call.protocol != Protocol::Query => {
             let request = cloudwatch::Request::parse(input)?;
+            if matches!(effect, Some(Effect::TrimmedCountsRefused)) && request.counts_some() {
+                return Err(ApiError::caller(
+                    "ValidationError",
+                    "The value TC for parameter Stat is not supported.",
+                ));
+            }
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let cost = request.estimated_datapoints() as f64;
             let recent = request.starts_after(context.now_ms / 1000 - 3 * 3600);

@@ -249,6 +249,7 @@ fn whole(body: Full<Bytes>) -> Bytes {
 pub fn spoil_metrics(answer: &mut Answer, request: &Request, effect: Option<&Effect>, now_ms: i64) {
     match effect {
         Some(Effect::PartialData) => request.halve(answer, now_ms),
+        Some(Effect::NoTrimmedCounts) => request.without_trimmed_counts(answer),
         Some(Effect::InternalError) => {
             for result in answer.results.iter_mut().step_by(2) {
                 result.status = "InternalError";

@@ -10,7 +10,9 @@
 )]
 
 mod image;
+mod incidents;
 mod kubectl;
+mod panels;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

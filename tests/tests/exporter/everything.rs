@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nightjar::services::{FamilyKind, ServiceId};
+use nightjar::services::{FamilyKind, Metric, ServiceId};
 use nightjar_tests::truth::source;
 
 use crate::follow::{Follower, next_minute, open};
@@ -35,6 +35,7 @@ accounts:
         tables:
           - {name: shop-orders, traffic: {PutItem: {steady: {per_minute: 1000}}, Query: {steady: {per_minute: 600}}}, latency: {p50_ms: 3.1}, throttles: 0.05, errors: 0.01, user_errors: 0.05, provisioned: {read: 500, write: 500}, indexes: [by-user, by-day], building: true, time_to_live: true, replicas: [us-east-1], legacy: true, kinesis: true, faults: true, stream: {function: shop-change, batch: 10}}
           - {name: shop-carts, traffic: {PutItem: {steady: {per_minute: 1000}}, GetItem: {steady: {per_minute: 600}}}, throttles: 0.05, on_demand_maximum: {read: 100, write: 100}}
+        incidents: [{what: recursion, on: [shop-async], share: 0.01, start: 2026-01-01T00:00:00Z, end: 2100-01-01T00:00:00Z}]
         rest_apis:
           - {name: shop-api, id: aaaaaaaaaa, stages: [{name: prod, traffic: {steady: {per_minute: 200}}, latency: {p50_ms: 40}, errors_4xx: 0.1, errors_5xx: 0.02, cache: true, detailed: true, throttle_rate: 50}]}
         http_apis:
@@ -49,7 +50,7 @@ fn everything() -> String {
         format!("  {}: {{optional: [{}]}}", id.name(), sets.join(", "))
     });
     stack(&format!(
-        "regions: [eu-west-1]\nselect: [{{names: [\"shop-*\"]}}]\nlatency: {{maxima: true}}\n\
+        "regions: [eu-west-1]\nselect: [{{names: [\"shop-*\"]}}]\nlatency: {{maxima: true, histograms: {{}}}}\n\
          collection: {{interval: 1m, discoveryInterval: 2m}}\nservices:\n{}",
         services.join("\n")
     ))
@@ -110,7 +111,7 @@ async fn every_metric_of_the_tables_is_published_and_every_counter_ends_at_the_t
     for id in ServiceId::ALL {
         let service = id.service();
         let rows = service.shapes.iter().flat_map(|shape| shape.metrics);
-        let families = rows.flat_map(|row| std::iter::once(row.family).chain(row.maximum));
+        let families = rows.flat_map(Metric::families);
         for family in families.chain(service.facts.iter().copied()) {
             if !seen.contains(family.name) {
                 missing.push(family.name);

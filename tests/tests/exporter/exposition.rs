@@ -50,9 +50,16 @@ async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them
         "http_apis": [{"name": "shop-api", "id": "a1b2c3", "stages": [{"name": "prod"}]}],
     }}}]});
     let simulator = simulator(&account.to_string()).await;
-    let spec = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ntags: [note]\ncollection: {interval: 1m}";
+    let spec = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ntags: [note]\nlatency: {maxima: true, histograms: {}}\ncollection: {interval: 1m}";
     let exporter = Exporter::start(&simulator, &stack(spec)).await;
-    exporter.until_polled().await;
+    exporter
+        .until("histograms are published", async |exporter| {
+            let samples = exporter.scrape().await;
+            samples
+                .keys()
+                .any(|series| series.name.ends_with("_bucket"))
+        })
+        .await;
 
     let samples = exporter.scrape().await;
     let of_it = |series: &&nightjar_tests::samples::Series| series.label("function_name") == name;

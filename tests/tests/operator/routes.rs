@@ -326,12 +326,13 @@ fn a_consequence_is_held_back_while_its_cause_fires_and_that_of_another_resource
         let source = labels_of(&rules, cause, "a");
         let target = labels_of(&rules, consequence, "a");
         alertmanager.send(&target, true);
-        assert!(!alertmanager.is_inhibited(&target), "{consequence} alone");
+        alertmanager.until(&format!("{consequence} alone"), || {
+            !alertmanager.is_inhibited(&target)
+        });
         alertmanager.send(&source, true);
-        assert!(
-            alertmanager.is_inhibited(&target),
-            "{consequence} beside {cause}"
-        );
+        alertmanager.until(&format!("{consequence} beside {cause}"), || {
+            alertmanager.is_inhibited(&target)
+        });
         assert!(
             !alertmanager.is_inhibited(&source),
             "{cause} beside {consequence}"
@@ -386,16 +387,14 @@ fn of_an_objective_and_what_makes_it_burn_one_is_told() {
         alertmanager.send(objective, true);
     }
     alertmanager.send(&ticket, true);
-    assert!(
-        alertmanager.is_inhibited(&ticket),
-        "the page about the objective is told"
-    );
+    alertmanager.until("the page about the objective is told", || {
+        alertmanager.is_inhibited(&ticket)
+    });
     assert!(!alertmanager.is_inhibited(&of_it));
     alertmanager.send(&page, true);
-    assert!(
-        alertmanager.is_inhibited(&of_it),
-        "the page about the function is told"
-    );
+    alertmanager.until("the page about the function is told", || {
+        alertmanager.is_inhibited(&of_it)
+    });
     assert!(!alertmanager.is_inhibited(&page));
     assert!(!alertmanager.is_inhibited(&of_another));
     assert!(!alertmanager.is_inhibited(&of_all));

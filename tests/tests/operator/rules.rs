@@ -58,6 +58,9 @@ struct Case {
 /// A poll in minutes; the series have a sample for each minute.
 const POLL_MINUTES: usize = 5;
 
+/// How often what compares with former weeks is evaluated here.
+const WEEKLY_SECONDS: u32 = 30 * 60;
+
 /// What happens shortly before a case is looked at, happens half an hour before.
 const SHORTLY: u32 = 30 * 60;
 
@@ -197,7 +200,8 @@ fn every_alert_fires_when_it_shall_and_only_then() {
                 groups: groups.clone(),
             })
             .unwrap();
-            files.entry((rules, step)).or_default().push(test);
+            let evaluated = if alert.weekly { WEEKLY_SECONDS } else { step };
+            files.entry((rules, evaluated)).or_default().push(test);
         }
     }
     let mut paths = Vec::new();

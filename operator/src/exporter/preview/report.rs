@@ -11,6 +11,7 @@ use super::super::config::Config;
 use super::super::discover::Discovered;
 use super::super::gates::Gates;
 use super::super::plan::{self, Batch};
+use super::super::series::Reads;
 use super::super::view;
 use super::super::watched::Watched;
 use crate::api::stack::Latency;
@@ -299,6 +300,7 @@ fn ask(resources: &[Resource], latency: &Latency, interval: Duration, today: Min
         let subjects = resources.iter().flat_map(|resource| &resource.subjects);
         let watched = subjects.map(|subject| {
             let mut watched = Watched::new(subject.clone(), begun);
+            watched.want_buckets(&latency.bounds(), |_| true, begun);
             let settled = watched.settle_at(before);
             for series in &mut watched.series {
                 series.through = settled;
@@ -348,25 +350,25 @@ fn count(id: ServiceId, resources: &[Resource], latency: &Latency, now: Minute) 
         resources: resources.iter().filter(|r| r.arn.is_some()).count() as u64,
         ..ServiceReport::default()
     };
-    let names: Vec<_> = latency
-        .quantiles
-        .iter()
-        .map(|q| q.as_str().into())
-        .collect();
+    let (quantiles, bounds) = (view::quantiles(latency), latency.bounds());
     for resource in resources {
         report.series += resource.facts.len() as u64;
         for subject in &resource.subjects {
             let kind = subject.shape.name.trim_start_matches(id.name());
             let kind = kind.trim_start_matches('_').replace('_', " ");
             *report.kinds.entry(kind).or_default() += 1;
-            for series in &mut Watched::new(subject.clone(), now).series {
+            let mut watched = Watched::new(subject.clone(), now);
+            watched.want_buckets(&bounds, |_| true, now);
+            for series in &mut watched.series {
                 let reading = Reading {
                     value: 0.0,
                     minute: now,
                 };
-                let readings = names.len() + usize::from(latency.maxima);
-                series.readings = vec![Some(reading); readings.max(1)];
-                let rows = view::rows(series, &names, now);
+                let read = quantiles.iter().map(|(_, q)| Reads::Quantile(*q));
+                let gauge = latency.maxima || !series.metric.kind.counts();
+                let read = read.chain(gauge.then_some(Reads::Greatest));
+                series.readings = read.map(|reads| (reads, reading)).collect();
+                let rows = view::rows(series, &quantiles, now, 0);
                 report.series += rows.map(|row| row.value.series()).sum::<u64>();
             }
         }

@@ -39,13 +39,27 @@ static LONGEST_INTEGRATION_DURATION: Family = Family {
     help: "The longest time from handing a request to the method's integration to its answer, over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/ApiGateway IntegrationLatency, Maximum.",
 };
 
+static DURATION_HISTOGRAM: Family = Family {
+    name: "aws_apigateway_method_request_duration_histogram_seconds",
+    kind: FamilyKind::Histogram,
+    help: "Time from the arrival of a request to the method to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway Latency, TC.",
+};
+
+static INTEGRATION_DURATION_HISTOGRAM: Family = Family {
+    name: "aws_apigateway_method_integration_duration_histogram_seconds",
+    kind: FamilyKind::Histogram,
+    help: "Time from handing a request to the method's integration to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway IntegrationLatency, TC.",
+};
+
 const REQUESTS_ROW: Metric = Metric::counter("Count", &REQUESTS);
 const DURATION_ROW: Metric =
-    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION).within("Count");
+    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION, &DURATION_HISTOGRAM)
+        .within("Count");
 const INTEGRATION_ROW: Metric = Metric::distribution(
     "IntegrationLatency",
     &INTEGRATION_DURATION,
     &LONGEST_INTEGRATION_DURATION,
+    &INTEGRATION_DURATION_HISTOGRAM,
 )
 .within("Count");
 

@@ -75,6 +75,18 @@ static LONGEST_INTEGRATION_DURATION: Family = Family {
     help: "The longest time from handing a request to the integration to its answer, over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/ApiGateway IntegrationLatency, Maximum.",
 };
 
+static DURATION_HISTOGRAM: Family = Family {
+    name: "aws_apigateway_request_duration_histogram_seconds",
+    kind: FamilyKind::Histogram,
+    help: "Time from a request's arrival to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway Latency, TC.",
+};
+
+static INTEGRATION_DURATION_HISTOGRAM: Family = Family {
+    name: "aws_apigateway_integration_duration_histogram_seconds",
+    kind: FamilyKind::Histogram,
+    help: "Time from handing a request to the integration to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway IntegrationLatency, TC.",
+};
+
 const fn errors(
     cloudwatch: &'static str,
     class: &'static [(&'static str, &'static str)],
@@ -85,11 +97,13 @@ const fn errors(
 }
 
 const DURATION_ROW: Metric =
-    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION).within("Count");
+    Metric::distribution("Latency", &DURATION, &LONGEST_DURATION, &DURATION_HISTOGRAM)
+        .within("Count");
 const INTEGRATION_ROW: Metric = Metric::distribution(
     "IntegrationLatency",
     &INTEGRATION_DURATION,
     &LONGEST_INTEGRATION_DURATION,
+    &INTEGRATION_DURATION_HISTOGRAM,
 );
 
 /// A stage of a REST API. CloudWatch keys it by the API's name, not its id.

@@ -50,6 +50,11 @@ pub static VERSION: Shape = Shape {
                 kind: FamilyKind::Gauge,
                 help: "Time that the code of the version or alias ran. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda Duration, Maximum.",
             },
+            &Family {
+                name: "aws_lambda_version_duration_histogram_seconds",
+                kind: FamilyKind::Histogram,
+                help: "Time that the code of the version or alias ran. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda Duration, TC.",
+            },
         )
         .within("Invocations"),
         Metric::maximum(

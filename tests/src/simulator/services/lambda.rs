@@ -290,13 +290,14 @@ fn account_settings(context: &Context) -> Value {
         .iter()
         .filter_map(|f| f.settings.reserved_concurrency)
         .sum();
+    let limit = context.region.concurrency_limit;
     json!({
         "AccountLimit": {
             "TotalCodeSize": 80_530_636_800_i64,
             "CodeSizeUnzipped": 262_144_000,
             "CodeSizeZipped": 52_428_800,
-            "ConcurrentExecutions": 1000,
-            "UnreservedConcurrentExecutions": 1000_i64 - i64::from(reserved),
+            "ConcurrentExecutions": limit,
+            "UnreservedConcurrentExecutions": i64::from(limit) - i64::from(reserved),
         },
         "AccountUsage": {"TotalCodeSize": 40_000_000, "FunctionCount": functions.len()},
     })
