@@ -557,7 +557,7 @@ mod tests {
         let (stats, span) = ([Stat::Maximum], minutes(95, 110));
         let folded = series.fold(&stats, &[points], span, Minute(100), Minute(110));
         assert_eq!(folded.absurd, 4);
-        let (_, reading) = series.readings[0];
+        let reading = series.reading(Reads::Greatest).unwrap();
         assert_eq!(reading.value.to_bits(), 7.0_f64.to_bits());
     }
 
