@@ -50,7 +50,6 @@ fn contents() -> Vec<(Effect, Option<&'static str>)> {
         (Effect::InternalError, Some("ServerError")),
         (Effect::Messages, None),
         (Effect::EmptyPage, None),
-        (Effect::PartialData, None),
         (Effect::Shuffle, None),
         (Effect::UnknownResults, None),
         (Effect::Absurd, None),
