@@ -3,16 +3,25 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 export ONESHOT
+# What is started so ends when make is killed, and clears away.
+bound := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: help demo test test-unit test-exporter test-operator test-cluster bench generate check
+.PHONY: help demo test preflight-test test-unit test-exporter test-operator test-cluster bench generate check
+
+# Two cores have enough to do with one of them.
+.NOTPARALLEL:
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
 demo: ## A real cluster with a simulated AWS account; ONESHOT=1 ends by itself
-	@tests/demo
+	@$(bound) tests/demo
 
-test: test-unit test-exporter test-operator test-cluster ## All tests
+# The machine is looked at for all tiers before the first of them builds anything.
+test: preflight-test test-unit test-exporter test-operator test-cluster ## All tests
+
+preflight-test:
+	@tests/parts/preflight test-unit test-exporter test-operator test-cluster
 
 test-unit: ## Pure tests, seconds
 	@tests/tier test-unit

@@ -1,14 +1,12 @@
 //! What looking resources up costs an account's other tenants, and how soon it is done: the real
 //! exporter against the simulator's meter.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
-use crate::http;
+use crate::running::Running;
 use crate::simulator::account::AccountFile;
 use crate::simulator::clock::Clock;
 use crate::simulator::speed::Figure;
@@ -24,70 +22,6 @@ const SPEED: f64 = 30.0;
 const WARM_UP_MINUTES: i64 = 80;
 /// Simulated minutes that are measured.
 const MEASURED_MINUTES: i64 = 60;
-
-/// A process that is killed when dropped.
-struct Running {
-    child: Child,
-    _dir: tempfile::TempDir,
-    address: SocketAddr,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Running {
-    fn start(
-        nightjar: &Path,
-        simulator: &Simulator,
-        name: &str,
-        spec: &str,
-        environment: &[(String, String)],
-    ) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let config = dir.path().join("stack.yaml");
-        let stack = format!(
-            "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-        );
-        std::fs::write(&config, stack)?;
-        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(nightjar)
-            .args(["exporter", "--aws-timeout", "10m"])
-            .args(["--listen", &address.to_string(), "--config"])
-            .arg(&config)
-            .env("AWS_ENDPOINT_URL", simulator.url())
-            .env("AWS_ACCESS_KEY_ID", "AKIABENCH")
-            .env("AWS_SECRET_ACCESS_KEY", "bench")
-            .envs(environment.iter().cloned())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{} does not start", nightjar.display()))?;
-        Ok(Self {
-            child,
-            _dir: dir,
-            address,
-        })
-    }
-
-    /// Functions that are published.
-    async fn functions(&self) -> usize {
-        let url = format!("http://{}/metrics", self.address);
-        let text = http::text(&url).await.unwrap_or_default();
-        text.lines()
-            .filter(|line| line.starts_with("aws_lambda_invocations_total{"))
-            .count()
-    }
-
-    /// Whether Lambda was polled as a whole.
-    async fn polled(&self) -> bool {
-        let url = format!("http://{}/status", self.address);
-        let status: serde_json::Value = http::json(&url).await.unwrap_or_default();
-        status["targets"][0]["services"]["lambda"]["lastPoll"].is_i64()
-    }
-}
 
 /// Requests to Lambda's control plane, and how many of them it refused.
 fn control_plane(simulator: &Simulator) -> (u64, u64) {
@@ -139,38 +73,13 @@ pub async fn shared(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         ..Options::default()
     };
     let simulator = Simulator::from_text(&account(false), options).await?;
-    let library = PathBuf::from(format!(
-        "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
-        std::env::consts::ARCH
-    ));
-    if !library.exists() {
-        bail!(
-            "{} is not there: run tests/parts/debian test-exporter",
-            library.display()
-        );
-    }
     let mut exporters = Vec::new();
     for i in 0..STACKS {
-        let environment = [
-            ("LD_PRELOAD", library.display().to_string()),
-            (
-                "FAKETIME",
-                format!("@{} x{SPEED}", timestamp(simulator.now_ms())?),
-            ),
-            ("TZ", "UTC".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value));
         let spec = format!(
             "{{regions: [eu-west-1], select: [{{tags: {{app: s{i:02}}}}}], services: {{lambda: {{}}}}, collection: {{interval: 20m}}}}"
         );
         let name = format!("s{i:02}");
-        exporters.push(Running::start(
-            nightjar,
-            &simulator,
-            &name,
-            &spec,
-            &environment,
-        )?);
+        exporters.push(Running::start(nightjar, &simulator, &name, &spec)?);
     }
     let begun = simulator.now_ms();
     let wait = async |minutes: i64| {
@@ -238,11 +147,11 @@ pub async fn first_snapshot(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let simulator = Simulator::from_text(&account, Options::default()).await?;
     let spec =
         "{regions: [eu-west-1], select: [{names: [\"shop-*\"]}], collection: {maxSeries: 1000000}}";
-    let exporter = Running::start(nightjar, &simulator, "first", spec, &[])?;
+    let exporter = Running::start(nightjar, &simulator, "first", spec)?;
     let begun = Instant::now();
     let (mut before, mut busiest) = (0, 0);
     let mut second = begun;
-    while !exporter.polled().await || exporter.functions().await != FUNCTIONS {
+    while exporter.last_poll().await.is_none() || exporter.functions().await != FUNCTIONS {
         if begun.elapsed() > Duration::from_mins(5) {
             bail!("no complete snapshot within five minutes");
         }
@@ -271,9 +180,4 @@ pub async fn first_snapshot(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             String::new(),
         ),
     ])
-}
-
-fn timestamp(ms: i64) -> anyhow::Result<String> {
-    let time = jiff::Timestamp::from_millisecond(ms)?;
-    Ok(time.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }

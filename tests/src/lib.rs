@@ -1,7 +1,18 @@
 //! Tests of Nightjar against real parts, and the AWS that they run against.
 
 pub mod discovery_cost;
+pub mod engine_cost;
+pub mod fuzz;
 pub mod http;
+pub mod kube_api;
+pub mod operator_cost;
+pub mod panels;
+#[cfg(test)]
+mod preflight;
+pub mod quiet;
+pub mod rule_cost;
+pub mod running;
 pub mod samples;
 pub mod simulator;
 pub mod truth;
+pub mod webhook;

@@ -110,6 +110,39 @@ pub async fn ranges(prometheus: &str, selector: &str) -> anyhow::Result<Vec<Rang
     Ok(http::json::<Answer>(&url).await?.data.result)
 }
 
+/// The labels of an answer, and its value.
+pub type Sample = (BTreeMap<String, String>, f64);
+
+#[derive(Deserialize)]
+struct Vector {
+    data: VectorData,
+}
+
+#[derive(Deserialize)]
+struct VectorData {
+    result: Vec<VectorSample>,
+}
+
+#[derive(Deserialize)]
+struct VectorSample {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+/// What an expression is now, in Prometheus.
+pub async fn instant(prometheus: &str, expression: &str) -> anyhow::Result<Vec<Sample>> {
+    let url = format!(
+        "{prometheus}/api/v1/query?{}",
+        http::query([("query", expression)])
+    );
+    let answer = http::json::<Vector>(&url).await?;
+    let samples = answer.data.result.into_iter().map(|sample| {
+        let value = sample.value.1.parse().context("not a number")?;
+        Ok((sample.metric, value))
+    });
+    samples.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

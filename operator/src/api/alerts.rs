@@ -9,6 +9,49 @@ use super::Duration;
 use super::route::Route;
 use crate::rules::Severity;
 
+/// Labels that alerts have already: an alert whose own one was overwritten would say the wrong thing, or collide with
+/// another. A test compares them with what the rules group by.
+pub const TAKEN: [&str; 28] = [
+    "alertname",
+    "alertstate",
+    "namespace",
+    "stack",
+    "severity",
+    "service",
+    "pillar",
+    "cause",
+    "objective",
+    "range",
+    "account_id",
+    "region",
+    "function_name",
+    "uuid",
+    "runtime",
+    "table_name",
+    "global_secondary_index_name",
+    "operation",
+    "direction",
+    "api_type",
+    "api_id",
+    "api_name",
+    "stage",
+    "code_class",
+    "aws_service",
+    "action",
+    "reason",
+    "pod",
+];
+
+fn labels_rule() -> String {
+    format!(
+        "self.all(k, k.size() <= 128 && k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['{}']))",
+        TAKEN.join("', '")
+    )
+}
+
+/// Prometheus expands the labels of an alert as templates, and refuses the whole file if it cannot.
+const VALUES_RULE: &str = "self.all(k, self[k] != '' && !self[k].contains('{{'))";
+
 /// The alerts of the stack. The catalogue is in `docs/alerts.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -17,21 +60,22 @@ pub struct Alerts {
     #[serde(default = "yes")]
     pub enabled: bool,
 
-    /// Labels for every alert, for example `team`, by which Alertmanager routes. The labels
-    /// `alertname`, `namespace`, `stack`, `severity`, `service`, `pillar` and `cause` are taken.
+    /// Labels for every alert, for example `team`, by which Alertmanager routes. Labels
+    /// that alerts have already are taken, among them `severity`, `service`, `pillar`, `cause` and those
+    /// that name the resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
-        .message("not a label for alerts: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new(labels_rule()).message("not a label for alerts: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
+    #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,
 
     /// Labels that the stack's series have in your Prometheus besides `stack` and `namespace`,
     /// for example `cluster` where one Prometheus holds several clusters. Every rule selects by
     /// them, and every alert carries them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
-        .message("not a label to select by: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new(labels_rule()).message("not a label to select by: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
+    #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub matchers: BTreeMap<String, String>,
 
     /// Changes of single alerts, by id (see `docs/alerts.md`).
@@ -98,8 +142,8 @@ pub struct AlertOverride {
 
     /// Labels for this alert; they go before those of all alerts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !k.startsWith('__') && !(k in ['alertname', 'namespace', 'stack', 'severity', 'service', 'pillar', 'cause']))")
-        .message("not a label for alerts: use letters, digits and _, and none of alertname, namespace, stack, severity, service, pillar, cause"))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new(labels_rule()).message("not a label for alerts: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
+    #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,
 }

@@ -103,9 +103,27 @@ pub struct Problem {
     pub reason: Reason,
     /// The API operation, for example `lambda:ListFunctions`: for an `AccessDenied` this is the
     /// IAM action to grant.
+    #[serde(default)]
     pub action: String,
     /// What failed, why, and what to do.
+    #[serde(default)]
     pub message: String,
     /// When it began.
+    #[serde(default)]
     pub since: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_that_only_a_newer_exporter_knows_is_still_a_problem() {
+        let text = r#"{"version": 9, "stack": "shop/checkout", "mood": "fine", "targets": [
+            {"region": "eu-west-1", "problems": [{"reason": "QuotaOfTomorrow", "message": "too much"}]}]}"#;
+        let status: ExporterStatus = serde_json::from_str(text).unwrap();
+        let problem = &status.targets[0].problems[0];
+        assert_eq!(problem.reason, Reason::Unknown);
+        assert_eq!(problem.message, "too much");
+    }
 }

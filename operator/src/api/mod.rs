@@ -10,6 +10,7 @@ pub mod crd;
 pub mod duration;
 pub mod exporter_status;
 pub mod objective;
+pub mod quantity;
 pub mod reason;
 pub mod route;
 pub mod shards;
@@ -17,6 +18,7 @@ pub mod stack;
 pub mod stack_status;
 pub mod validate;
 mod validate_alerts;
+mod validate_exporter;
 mod validate_objectives;
 
 pub use bound::Bound;

@@ -36,6 +36,10 @@ pub enum Reason {
     Contested,
     /// No kind of the Prometheus operator is installed: annotations are used instead.
     PrometheusOperatorAbsent,
+    /// The stack says who is told of alerts, and no kind is installed that would carry it out.
+    AlertmanagerConfigAbsent,
+    /// The exporters' volumes cannot become what the stack says now.
+    StorageUnchangeable,
     /// Nothing was found that the stack selects.
     NothingSelected,
     /// AWS does not allow an action.
@@ -68,6 +72,9 @@ pub enum Reason {
     BudgetStretched,
     /// CloudWatch has no counts by duration of a metric, so its histogram is absent.
     HistogramsUnavailable,
+    /// A word that this version does not know, from an exporter of another one.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Reason {
@@ -88,6 +95,8 @@ impl Reason {
             Self::PodStuck => "PodStuck",
             Self::Contested => "Contested",
             Self::PrometheusOperatorAbsent => "PrometheusOperatorAbsent",
+            Self::AlertmanagerConfigAbsent => "AlertmanagerConfigAbsent",
+            Self::StorageUnchangeable => "StorageUnchangeable",
             Self::NothingSelected => "NothingSelected",
             Self::AccessDenied => "AccessDenied",
             Self::CredentialsInvalid => "CredentialsInvalid",
@@ -104,6 +113,7 @@ impl Reason {
             Self::BudgetTooSmall => "BudgetTooSmall",
             Self::BudgetStretched => "BudgetStretched",
             Self::HistogramsUnavailable => "HistogramsUnavailable",
+            Self::Unknown => "Unknown",
         }
     }
 }

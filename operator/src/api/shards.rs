@@ -47,7 +47,9 @@
 //! - Each revision is made from the one before it: the operator writes it with the resource version
 //!   of that, so that two operators, or one that looks at the past, cannot both succeed.
 //!
-//! Evidence may be old: what an exporter has carried out stays carried out.
+//! Evidence of what an exporter has carried out may be old: it stays carried out. That a pod is gone is
+//! another matter, since one of its number may have come meanwhile: the StatefulSet is asked for it at the
+//! moment of the decision, and no watch is believed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

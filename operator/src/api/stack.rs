@@ -1,8 +1,4 @@
 //! The `ServerlessStack` kind. The documentation of these fields is what `kubectl explain` prints.
-#![allow(
-    clippy::zero_sized_map_values,
-    reason = "services have no settings yet, and will"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,12 +56,21 @@ use super::{Bound, Duration};
         name = "Exporters",
         type_ = "integer",
         json_path = ".status.exporter.ready",
+        description = "Exporter pods that are ready",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Shards",
+        type_ = "integer",
+        json_path = ".status.exporter.shards",
+        description = "Exporter pods that there shall be",
         priority = "1"
     ),
     printcolumn(
         name = "Interval",
         type_ = "string",
-        json_path = ".spec.collection.interval",
+        json_path = ".status.spend.interval",
+        description = "How often CloudWatch is asked at present",
         priority = "1"
     ),
     printcolumn(
@@ -81,9 +86,17 @@ use super::{Bound, Duration};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.regions.size() >= 1").field_path(".regions")
+    .message("name at least one region, for example [eu-west-1]"))]
+#[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
+    .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
-    /// AWS regions to look in, for example `eu-west-1`. Each account is read in each of them.
-    #[schemars(length(min = 1, max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    // These two have a default so that a rule can say what to write where they are missing; a rule of their own
+    // would refuse the default itself.
+    /// AWS regions to look in, for example `[eu-west-1]`: at least one. Each account is read in each
+    /// of them.
+    #[serde(default)]
+    #[schemars(length(max = 32), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = Rule::new("self.all(r, r.matches('^(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov|-iso[a-z]*)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[1-9]$'))")
         .message("unknown region: write AWS's own code, for example eu-west-1 or us-east-1"))]
     pub regions: Vec<String>,
@@ -91,6 +104,8 @@ pub struct ServerlessStackSpec {
     /// AWS accounts to read. Default: the account of the exporter's own credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, (has(a.roleArn) ? a.roleArn : '') == (has(b.roleArn) ? b.roleArn : '')))")
+        .message("an account is there twice: remove one, or each of its series would be published twice"))]
     pub accounts: Vec<Account>,
 
     /// Where the exporter's credentials come from. Default: the identity of its pod (IAM roles
@@ -99,8 +114,9 @@ pub struct ServerlessStackSpec {
     #[serde(default)]
     pub credentials: Credentials,
 
-    /// What belongs to the stack: the union of these selectors.
-    #[schemars(length(min = 1, max = 32))]
+    /// What belongs to the stack: the union of these selectors, at least one.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
     pub select: Vec<Selector>,
 
     /// What does not belong to the stack although it is selected.
@@ -177,13 +193,17 @@ pub struct Account {
 }
 
 /// One key of a Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
     pub name: String,
     /// The key in it.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')")
+        .message("not a key of a Secret: use letters, digits and -._"))]
     pub key: String,
 }
 
@@ -197,6 +217,8 @@ pub struct Credentials {
     /// does not make it. Default: one of the operator's own, named `<stack>-exporter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a ServiceAccount: use lower-case letters, digits, hyphens and dots"))]
     pub service_account_name: Option<String>,
 
     /// A Secret in the stack's namespace with the keys `AWS_ACCESS_KEY_ID` and
@@ -207,15 +229,19 @@ pub struct Credentials {
     /// Annotations for the ServiceAccount that the operator makes, for example
     /// `eks.amazonaws.com/role-arn`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 2048}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
+        .message("not the key of an annotation: write for example eks.amazonaws.com/role-arn"))]
     pub annotations: BTreeMap<String, String>,
 }
 
 /// A Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
     pub name: String,
 }
 
@@ -231,7 +257,11 @@ pub struct Selector {
 
     /// Everything that carries all of these tags. An empty value means any value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
+    #[schemars(extend("maxProperties" = 50, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[x_kube(validation = Rule::new("self.size() >= 1")
+        .message("name at least one tag, for example {app: checkout}"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() >= 1 && k.size() <= 128)")
+        .message("not the key of a tag: AWS has keys of 1 to 128 characters"))]
     pub tags: Option<BTreeMap<String, String>>,
 
     /// Everything of one of these names; `*` stands for any characters, `?` for one.
@@ -535,30 +565,37 @@ impl Default for Exporter {
 }
 
 /// A volume for the books of an exporter: 1Gi is plenty for 100,000 functions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+///
+/// Kubernetes cannot change it once the exporters are there. If you edit it all the same, they go on with the volumes
+/// that they have, and the stack's condition `ExporterAvailable` says by which command they get others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Its size, for example `1Gi`.
     #[schemars(
         length(min = 1, max = 32),
-        regex(pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
+        regex(pattern = r"^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
     )]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("a volume has a size above 0: write for example 1Gi"))]
     pub size: String,
     /// The storage class that makes it. Default: the cluster's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("not the name of a StorageClass: use lower-case letters, digits, hyphens and dots"))]
     pub storage_class_name: Option<String>,
 }
 
 /// An environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// The variable's name.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = "^[-._a-zA-Z][-._a-zA-Z0-9]*$")
-    )]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')")
+        .message("not the name of a variable: write letters, digits, dots, hyphens and underscores, no digit first, for example HTTPS_PROXY"))]
+    #[x_kube(validation = Rule::new("self != 'NIGHTJAR_SHARD'")
+        .message("NIGHTJAR_SHARD is how an exporter knows which one it is: remove it"))]
     pub name: String,
     /// Its value.
     #[serde(default)]
@@ -566,16 +603,22 @@ pub struct EnvVar {
     pub value: String,
 }
 
-/// Compute resources, as in a Pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Compute resources, as in a Pod: `cpu`, `memory` and `ephemeral-storage`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(self.requests[k]) || !isQuantity(self.limits[k]) || quantity(self.requests[k]).compareTo(quantity(self.limits[k])) <= 0)")
+    .message("a request is greater than its limit: lower it, or raise the limit"))]
 pub struct Resources {
     /// What is reserved, for example `{cpu: 100m, memory: 64Mi}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
+        .message("not an amount of cpu, memory or ephemeral-storage: write for example {cpu: 100m, memory: 64Mi}"))]
     pub requests: BTreeMap<String, String>,
     /// The most that may be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
+        .message("not an amount of cpu, memory or ephemeral-storage: write for example {memory: 512Mi}"))]
     pub limits: BTreeMap<String, String>,
 }
 
@@ -587,7 +630,9 @@ pub struct Monitoring {
     /// operator's default (`--monitor-label`, the chart's `monitoring.labels`). The chart
     /// kube-prometheus-stack selects by `release: <its release name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))")
+        .message("not a label of a Kubernetes object: write for example release: kube-prometheus-stack"))]
     pub labels: BTreeMap<String, String>,
 
     /// How often Prometheus scrapes the exporters. From 5s to 5m. Default: what the operator has

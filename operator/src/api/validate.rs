@@ -11,9 +11,8 @@ use std::sync::LazyLock;
 use kube::ResourceExt;
 use regex::Regex;
 
-use super::stack::{
-    Account, Credentials, EnvVar, SecretKeyRef, Selector, ServiceSettings, is_budget,
-};
+use super::stack::{Account, Credentials, Selector, ServiceSettings, is_budget};
+use super::validate_exporter::is_label_value;
 use super::{Bound, Duration, ServerlessStack};
 use crate::services::ServiceId;
 
@@ -61,7 +60,17 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
     }
     found.count("spec.accounts", spec.accounts.len(), 0..=64, "account");
     for (i, account) in spec.accounts.iter().enumerate() {
-        found.account(&format!("spec.accounts[{i}]"), account);
+        let at = format!("spec.accounts[{i}]");
+        found.account(&at, account);
+        if spec.accounts[..i]
+            .iter()
+            .any(|other| other.role_arn == account.role_arn)
+        {
+            found.add(
+                at,
+                "the account is there twice: remove one, or each of its series would be published twice",
+            );
+        }
     }
     found.credentials(&spec.credentials);
     found.count(
@@ -90,7 +99,11 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
 
     let quantiles = &spec.latency.quantiles;
     found.count("spec.latency.quantiles", quantiles.len(), 0..=8, "quantile");
-    found.unique("spec.latency.quantiles", quantiles);
+    // 0.9 and 0.90 are one to Prometheus.
+    let numbers = quantiles
+        .iter()
+        .map(|text| text.trim_end_matches('0').trim_end_matches('.').to_owned());
+    found.unique("spec.latency.quantiles", &numbers.collect::<Vec<_>>());
     for quantile in quantiles {
         let is_zero = quantile
             .trim_start_matches("0.")
@@ -142,37 +155,43 @@ pub fn validate(stack: &ServerlessStack) -> Vec<InvalidField> {
             "write a number from 100 to 10000000",
         );
     }
-    if !(1..=32).contains(&spec.exporter.shards) {
-        found.add("spec.exporter.shards", "write a number from 1 to 32");
-    }
-    found.environment("spec.exporter.env", &spec.exporter.env);
+    found.exporter(&spec.exporter);
     found.duration(
         "spec.monitoring.scrapeInterval",
         spec.monitoring.scrape_interval(),
         5,
         300,
     );
-    found.at_most("spec.monitoring.labels", &spec.monitoring.labels, 16);
-    found
-        .0
-        .extend(super::validate_objectives::validate(&spec.objectives));
+    found.qualified(
+        "spec.monitoring.labels",
+        &spec.monitoring.labels,
+        "a label of a Kubernetes object: write for example release: kube-prometheus-stack",
+        is_label_value,
+    );
+    found.0.extend(super::validate_objectives::validate(spec));
     found
         .0
         .extend(super::validate_alerts::validate(&spec.alerts));
     found.0
 }
 
-struct Findings(Vec<InvalidField>);
+pub(super) struct Findings(Vec<InvalidField>);
 
 impl Findings {
-    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(InvalidField {
             field: field.into(),
             message: message.into(),
         });
     }
 
-    fn count(&mut self, field: &str, count: usize, allowed: RangeInclusive<usize>, what: &str) {
+    pub(super) fn count(
+        &mut self,
+        field: &str,
+        count: usize,
+        allowed: RangeInclusive<usize>,
+        what: &str,
+    ) {
         if count < *allowed.start() {
             self.add(field, format!("name at least one {what}"));
         } else if count > *allowed.end() {
@@ -183,18 +202,23 @@ impl Findings {
         }
     }
 
-    fn at_most(&mut self, field: &str, map: &BTreeMap<String, String>, most: usize) {
+    pub(super) fn at_most(&mut self, field: &str, map: &BTreeMap<String, String>, most: usize) {
         self.count(field, map.len(), 0..=most, "entry");
     }
 
-    fn unique(&mut self, field: &str, values: &[String]) {
+    pub(super) fn unique(&mut self, field: &str, values: &[String]) {
         let mut seen = BTreeSet::new();
         if let Some(twice) = values.iter().find(|value| !seen.insert(*value)) {
             self.add(field, format!("{twice:?} is there twice: remove one"));
         }
     }
 
-    fn length(&mut self, field: impl Into<String>, value: &str, allowed: RangeInclusive<usize>) {
+    pub(super) fn length(
+        &mut self,
+        field: impl Into<String>,
+        value: &str,
+        allowed: RangeInclusive<usize>,
+    ) {
         // The API server counts characters, not bytes.
         if !allowed.contains(&value.chars().count()) {
             self.add(
@@ -227,9 +251,8 @@ impl Findings {
                 format!("{role:?} is not the ARN of a role: write for example arn:aws:iam::111122223333:role/nightjar-read"),
             );
         }
-        if let Some(SecretKeyRef { name, key }) = external_id_secret_ref {
-            self.length(format!("{at}.externalIdSecretRef.name"), name, 1..=253);
-            self.length(format!("{at}.externalIdSecretRef.key"), key, 1..=253);
+        if let Some(secret) = external_id_secret_ref {
+            self.secret_key(&format!("{at}.externalIdSecretRef"), secret);
             if role_arn.is_none() {
                 self.add(at, "externalIdSecretRef needs roleArn: an external id is only sent when a role is assumed");
             }
@@ -243,10 +266,14 @@ impl Findings {
             annotations,
         } = credentials;
         if let Some(name) = service_account_name {
-            self.length("spec.credentials.serviceAccountName", name, 1..=253);
+            self.object_name(
+                "spec.credentials.serviceAccountName",
+                name,
+                "ServiceAccount",
+            );
         }
         if let Some(secret) = secret_ref {
-            self.length("spec.credentials.secretRef.name", &secret.name, 1..=253);
+            self.object_name("spec.credentials.secretRef.name", &secret.name, "Secret");
         }
         if service_account_name.is_some() && secret_ref.is_some() {
             self.add(
@@ -254,7 +281,12 @@ impl Findings {
                 "serviceAccountName and secretRef exclude each other: keep one",
             );
         }
-        self.at_most("spec.credentials.annotations", annotations, 16);
+        self.qualified(
+            "spec.credentials.annotations",
+            annotations,
+            "an annotation: write for example eks.amazonaws.com/role-arn: arn:aws:iam::111122223333:role/checkout, with at most 2048 characters",
+            |value| value.chars().count() <= 2048,
+        );
     }
 
     fn selector(&mut self, at: &str, selector: &Selector) {
@@ -285,6 +317,16 @@ impl Findings {
         }
         if let Some(tags) = tags {
             self.count(&format!("{at}.tags"), tags.len(), 1..=50, "tag");
+            for (key, value) in tags {
+                if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
+                    self.add(
+                        format!("{at}.tags"),
+                        format!(
+                            "{key:?}: AWS has keys of 1 to 128 characters, and values of up to 256"
+                        ),
+                    );
+                }
+            }
         }
         if let Some(names) = names {
             self.count(&format!("{at}.names"), names.len(), 1..=256, "name");
@@ -351,36 +393,20 @@ impl Findings {
             self.length(format!("{field}[{i}]"), metric, 1..=128);
         }
     }
-
-    fn environment(&mut self, field: &str, variables: &[EnvVar]) {
-        self.count(field, variables.len(), 0..=64, "variable");
-        let names: Vec<String> = variables
-            .iter()
-            .map(|variable| variable.name.clone())
-            .collect();
-        self.unique(field, &names);
-        for (i, EnvVar { name, value }) in variables.iter().enumerate() {
-            if !matches(&VARIABLE, name) || name.len() > 253 {
-                self.add(
-                    format!("{field}[{i}].name"),
-                    format!("{name:?} is not the name of an environment variable: use letters, digits and -._"),
-                );
-            }
-            self.length(format!("{field}[{i}].value"), value, 0..=4096);
-        }
-    }
 }
 
-fn matches(pattern: &LazyLock<Regex>, text: &str) -> bool {
+pub(super) fn matches(pattern: &LazyLock<Regex>, text: &str) -> bool {
     pattern.is_match(text)
 }
 
+/// A regular expression that is compiled once.
 macro_rules! pattern {
     ($name:ident, $pattern:literal) => {
         static $name: LazyLock<Regex> =
             LazyLock::new(|| Regex::new($pattern).expect("a constant that the tests have seen"));
     };
 }
+pub(super) use pattern;
 
 // As in stack.rs, there in CEL. `\z`: Rust's `$` without a flag is the end of the text as well,
 // but says so less clearly.
@@ -399,7 +425,6 @@ pattern!(
     ) \z"
 );
 pattern!(QUANTILE, r"\A0\.[0-9]{1,4}\z");
-pattern!(VARIABLE, r"\A[-._a-zA-Z][-._a-zA-Z0-9]*\z");
 
 #[cfg(test)]
 mod tests {

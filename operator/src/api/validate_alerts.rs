@@ -3,21 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::alerts::{AlertOverride, Alerts};
+use super::alerts::{AlertOverride, Alerts, TAKEN};
 use super::validate::InvalidField;
 use crate::rules::catalogue::{self, Threshold};
 use crate::rules::render::number;
-
-/// Labels that every alert has already.
-const TAKEN: [&str; 7] = [
-    "alertname",
-    "namespace",
-    "stack",
-    "severity",
-    "service",
-    "pillar",
-    "cause",
-];
 
 /// All that is wrong, in the order of the fields.
 pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
@@ -92,7 +81,23 @@ fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidFi
             format!("has {} entries, the most is 16", labels.len()),
         );
     }
-    for name in labels.keys() {
+    for (name, value) in labels {
+        if name.len() > 128 || value.is_empty() || value.chars().count() > 256 {
+            add(
+                found,
+                at.to_owned(),
+                format!("{name}: write a name of at most 128 characters, and a value of 1 to 256"),
+            );
+        }
+        if value.contains("{{") {
+            add(
+                found,
+                at.to_owned(),
+                format!(
+                    "{name}: labels of alerts are plain text: Prometheus would take {{{{ for a template and refuse all rules if it cannot read it"
+                ),
+            );
+        }
         if TAKEN.contains(&name.as_str()) {
             add(
                 found,
@@ -175,12 +180,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_a_way_out() {
         let found = fields(
-            "{labels: {severity: high, 'a-b': c}, overrides: {LambdaErrorRateHihg: {threshold: '0.1'}, \
+            "{labels: {severity: high, 'a-b': c, function_name: pay, tier: '{{ x', team: ''}, matchers: {cluster: '{{'}, overrides: {LambdaErrorRateHihg: {threshold: '0.1'}, \
              LambdaErrorRateHigh: {threshold: '2', minimum: 'many', for: 48h}, LambdaRuntimeDeprecated: {threshold: '1'}}}",
         );
         let expected = [
             ("spec.alerts.labels", "a-b"),
+            ("spec.alerts.labels", "function_name is a label"),
             ("spec.alerts.labels", "severity is a label"),
+            ("spec.alerts.labels", "team: write a name"),
+            ("spec.alerts.labels", "tier: labels of alerts are plain"),
+            (
+                "spec.alerts.matchers",
+                "cluster: labels of alerts are plain",
+            ),
             (
                 "spec.alerts.overrides.LambdaErrorRateHigh.threshold",
                 "from 0.0001 to 1",

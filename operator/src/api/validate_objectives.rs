@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::objective::{ApiIndicator, Indicator, Objective};
+use super::stack::ServerlessStackSpec;
 use super::validate::InvalidField;
 use crate::rules::objectives::{budget, seconds};
 
 /// All that is wrong, in the order of the list.
-pub fn validate(objectives: &[Objective]) -> Vec<InvalidField> {
+pub fn validate(spec: &ServerlessStackSpec) -> Vec<InvalidField> {
+    let objectives = &spec.objectives;
     let mut found = Vec::new();
     let mut add = |field: String, message: &str| {
         found.push(InvalidField {
@@ -75,6 +77,18 @@ pub fn validate(objectives: &[Objective]) -> Vec<InvalidField> {
                 "write exactly one of function, api, table, stack",
             );
         }
+        for (kind, service, field) in [
+            (function.is_some(), "lambda", "function"),
+            (api.is_some(), "apigateway", "api"),
+            (table.is_some(), "dynamodb", "table"),
+        ] {
+            if kind && !spec.services.is_empty() && !spec.services.contains_key(service) {
+                add(
+                    format!("{at}.of.{field}"),
+                    "spec.services leaves its service out: add it there, or remove the objective",
+                );
+            }
+        }
         let stage = |api: &ApiIndicator| (Some(api.name.clone()), api.stage.clone());
         let (api, stage) = api.as_ref().map(stage).unwrap_or_default();
         for (field, value, most) in [
@@ -100,6 +114,12 @@ pub fn validate(objectives: &[Objective]) -> Vec<InvalidField> {
                 add(
                     format!("{at}.latencyBelow"),
                     "not a latency: write for example 500ms or 2s",
+                );
+            }
+            if spec.latency.quantiles.is_empty() {
+                add(
+                    format!("{at}.latencyBelow"),
+                    "nothing is published to judge it by: add the target's quantile to spec.latency.quantiles",
                 );
             }
             if stack.is_some() {

@@ -201,8 +201,8 @@ impl Clients {
             .scope(under, request)
             .await
             .map_err(|error| AwsError::from_sdk(action, &error));
-        self.telemetry
-            .aws_request(action, answer.as_ref().err().map(|error| error.reason));
+        let failure = answer.as_ref().err().map(|error| error.reason);
+        self.telemetry.aws_request(action, &self.region, failure);
         answer
     }
 

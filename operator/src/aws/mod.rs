@@ -6,6 +6,7 @@ mod clock;
 mod credentials;
 mod error;
 mod pace;
+mod pages;
 mod probe;
 mod transport;
 
@@ -13,3 +14,4 @@ pub use clients::{AssumedRole, Clients, Connector, Identity};
 pub use clock::Clock;
 pub use error::AwsError;
 pub use pace::{Quota, quota_of};
+pub use pages::Pages;

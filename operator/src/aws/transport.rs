@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use http_body_util::Limited;
 
 use super::clock::Clock;
 use super::error::THROTTLES;
@@ -55,7 +56,7 @@ impl HttpConnector for PacedConnector {
                 pace.take().await;
             }
             let sent = Instant::now();
-            let response = connector.call(request).await?;
+            let response = limited(connector.call(request).await?);
             let headers = response.headers();
             clock.note(sent, headers.get("date"), headers.get("age").is_some());
             if response.status().is_success() {
@@ -68,6 +69,21 @@ impl HttpConnector for PacedConnector {
             Ok(response)
         })
     }
+}
+
+/// No answer of AWS is as long: more of it is not read.
+const LONGEST_BODY: u64 = 64 << 20;
+
+/// Lets the reading of a body fail where it is longer than any of AWS's is; at once if it says so itself.
+fn limited(mut response: HttpResponse) -> HttpResponse {
+    let body = response.take_body();
+    let most = match body.content_length() {
+        Some(length) if length > LONGEST_BODY => 0,
+        _ => LONGEST_BODY,
+    };
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, most));
+    response
 }
 
 /// Whether a refusal is a throttle. Its error code is in a header or in the body, each service's
@@ -91,4 +107,36 @@ async fn look(mut response: HttpResponse) -> Result<(HttpResponse, bool), Connec
 
 fn is_throttle(text: &str) -> bool {
     THROTTLES.iter().any(|code| text.contains(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+
+    use super::*;
+
+    fn answer(body: SdkBody) -> HttpResponse {
+        HttpResponse::new(StatusCode::try_from(200).unwrap(), body)
+    }
+
+    async fn read(response: HttpResponse) -> Result<usize, String> {
+        let body = ByteStream::new(response.into_body());
+        let collected = body.collect().await.map_err(|error| format!("{error:?}"));
+        Ok(collected?.into_bytes().len())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_but_not_without_end() {
+        assert_eq!(read(limited(answer(SdkBody::from("abc")))).await, Ok(3));
+        let announced = SdkBody::from(vec![b' '; usize::try_from(LONGEST_BODY).unwrap() + 1]);
+        assert!(read(limited(answer(announced))).await.is_err());
+        let chunk = || {
+            Ok::<_, std::io::Error>(hyper::body::Frame::data(hyper::body::Bytes::from_static(
+                &[b' '; 1 << 20],
+            )))
+        };
+        let endless = futures::stream::repeat_with(chunk);
+        let endless = SdkBody::from_body_1_x(http_body_util::StreamBody::new(endless));
+        assert!(read(limited(answer(endless))).await.is_err());
+    }
 }

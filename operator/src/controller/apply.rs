@@ -4,15 +4,19 @@
 //!   of what we would apply and every field that we set is still ours.
 //! - What somebody changes is put back at once; if that goes on, at a slower pace ([`super::contest`]).
 //! - An object that is there but not this stack's is never touched: [`Error::NameConflict`].
-//! - What is ours and no longer desired is deleted, if it is still the object that we saw.
+//! - What is ours and no longer desired is deleted, if it is still the object that we saw, and the stack
+//!   still is the one that does not want it.
+//! - One object that fails costs no other: all are tried, and each failure is told.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use futures::future::{join, join_all};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use kube::api::{
-    DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
+    ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
 };
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
@@ -20,11 +24,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::contest::{Contest, Turn};
-use super::desired::{ASSIGNMENT_ANNOTATION, Desired, object_name, sha256_hex};
+use super::desired::{
+    ASSIGNMENT_ANNOTATION, Desired, STORAGE_ANNOTATION, object_name, rules_name, sha256_hex,
+    storage_of,
+};
 use super::error::Error;
 pub use super::kind::Kind;
 use crate::api::ServerlessStack;
 use crate::api::shards::Assignment;
+use crate::api::stack::Storage;
 
 /// The name under which the operator owns fields.
 pub const FIELD_MANAGER: &str = "nightjar";
@@ -44,6 +52,9 @@ pub struct Applier {
     seen: Seen,
     /// By UID of the object.
     ours: Mutex<HashMap<String, Ours>>,
+    /// Of what was applied, by UID of the stack, kind and name: an object that somebody deletes comes
+    /// back with another UID.
+    contests: Mutex<HashMap<(String, Kind, String), Contest>>,
 }
 
 /// What we remember of an object that we applied.
@@ -54,13 +65,12 @@ struct Ours {
     /// The hash of our fields in `managedFields` as the API server left them. Whoever changes or
     /// removes a field of ours takes it away from there.
     fields: String,
-    contest: Contest,
     /// The version that we wrote upon, and what the API server answered: newer than what the watch
     /// shows, as long as it shows that version.
     newer: Option<(Option<String>, ObjectMeta)>,
 }
 
-/// What was done to make the stack's objects what they shall be.
+/// What was done to make the stack's objects what they shall be, and what could not be done.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// Objects applied or deleted.
@@ -71,6 +81,32 @@ pub struct Applied {
     pub contested: Vec<Contested>,
     /// How long to wait until such an object is put back the next time.
     pub postponed: Option<Duration>,
+    /// Why objects are not what they shall be: first those that the exporters need.
+    pub failed: Vec<Error>,
+}
+
+impl Applied {
+    fn and(mut self, other: Self) -> Self {
+        let Self {
+            writes,
+            put_back,
+            contested,
+            postponed,
+            failed,
+        } = other;
+        self.writes += writes;
+        self.put_back += put_back;
+        self.contested.extend(contested);
+        self.postponed = [self.postponed, postponed].into_iter().flatten().min();
+        self.failed.extend(failed);
+        self
+    }
+
+    /// Whether it was decided by what is not so any more.
+    fn is_outdated(&self) -> bool {
+        let mut failed = self.failed.iter();
+        failed.any(|error| matches!(error, Error::Outdated { .. }))
+    }
 }
 
 /// An object that somebody keeps changing.
@@ -80,8 +116,10 @@ pub struct Contested {
     pub kind: Kind,
     /// The object's name.
     pub name: String,
-    /// Who changed it last, as `managedFields` has it.
+    /// Who changed it last, as `managedFields` has it; nobody is known to have deleted an object.
     pub by: Option<String>,
+    /// Whether it was deleted, not changed.
+    pub deleted: bool,
 }
 
 /// One object to apply, with what identifies it.
@@ -91,6 +129,32 @@ struct Target {
     object: Value,
 }
 
+/// When an object is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Without its identity or configuration a pod would only wait, with an Event for each try.
+    Needed,
+    /// After what pods need.
+    Pods,
+    /// At any time.
+    Other,
+}
+
+impl Target {
+    fn step(&self, configuration: &str) -> Step {
+        match self.kind {
+            Kind::ConfigMap if self.name == configuration => Step::Needed,
+            Kind::ServiceAccount => Step::Needed,
+            Kind::StatefulSet => Step::Pods,
+            Kind::ConfigMap
+            | Kind::Service
+            | Kind::ServiceMonitor
+            | Kind::PrometheusRule
+            | Kind::AlertmanagerConfig => Step::Other,
+        }
+    }
+}
+
 impl Applier {
     /// An applier that looks at `seen` before it asks the API server.
     pub fn new(client: Client, seen: Seen) -> Self {
@@ -98,6 +162,7 @@ impl Applier {
             client,
             seen,
             ours: Mutex::default(),
+            contests: Mutex::default(),
         }
     }
 
@@ -124,31 +189,89 @@ impl Applier {
         Ok((assignment, live.resource_version))
     }
 
-    /// Makes the stack's objects what they shall be. `made_from` is the version of the configuration
-    /// that its assignment of shards was made from: if it is another one by now, nothing is written.
+    /// What the volumes of the stack's exporters were made of; none if there are no exporters.
+    pub async fn storage(&self, stack: &ServerlessStack) -> Result<Option<Option<Storage>>, Error> {
+        let ((namespace, uid), name) = (identity(stack), object_name(stack));
+        let kind = Kind::StatefulSet;
+        let live = self.live(kind, &namespace, &name).await?;
+        let Some(live) = live.filter(|live| is_owned_by(live, &uid)) else {
+            return Ok(None);
+        };
+        let annotations = live.annotations.unwrap_or_default();
+        let written = annotations.get(STORAGE_ANNOTATION);
+        let written = written.and_then(|text| serde_json::from_str(text).ok());
+        if written.as_ref() == Some(&stack.spec.exporter.storage) {
+            return Ok(written);
+        }
+        // They differ, or an earlier version wrote nothing, or somebody something else: the object knows.
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &namespace);
+        let set = sets.get_opt(&name).await;
+        let set = set.map_err(|source| failure("read", kind, &namespace, &name, source))?;
+        Ok(set.map(|set| storage_of(&set)))
+    }
+
+    /// Makes the stack's objects what they shall be, as far as that is done at `until`. `made_from` is
+    /// the version of the configuration that its assignment of shards was made from: if it is another
+    /// one by now, the exporters are left as they are.
     pub async fn apply(
         &self,
         stack: &ServerlessStack,
         desired: &Desired,
         made_from: Option<&str>,
-    ) -> Result<Applied, Error> {
+        until: Instant,
+    ) -> Applied {
         let targets = targets(desired);
-        let mut applied = Applied::default();
-        let mut failed = None;
-        for target in &targets {
-            match self.apply_one(stack, target, made_from, &mut applied).await {
-                Ok(()) => {}
-                // By old knowledge nothing is done.
-                Err(error @ Error::Outdated { .. }) => return Err(error),
-                // The others are applied all the same: a refused ServiceMonitor must not cost the exporter.
-                Err(error) => failed = failed.or(Some(error)),
+        let configuration = object_name(stack);
+        let all = async |step: Step| {
+            let of_step = targets
+                .iter()
+                .filter(|target| target.step(&configuration) == step)
+                .map(|target| self.apply_in_time(stack, target, made_from, until));
+            let done = join_all(of_step).await;
+            done.into_iter().fold(Applied::default(), Applied::and)
+        };
+        let exporters = async {
+            let done = all(Step::Needed).await;
+            // By old knowledge nothing is done.
+            if done.is_outdated() {
+                return done;
+            }
+            done.and(all(Step::Pods).await)
+        };
+        let (exporters, others) = join(exporters, all(Step::Other)).await;
+        let mut applied = exporters.and(others);
+        if !applied.is_outdated() {
+            let pruning = self.prune(stack, &targets, &mut applied);
+            if tokio::time::timeout_at(until.into(), pruning)
+                .await
+                .is_err()
+            {
+                tracing::debug!(name = stack.name_any(), "pruned later");
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        applied.writes += self.prune(stack, &targets).await?;
-        Ok(applied)
+        applied
+    }
+
+    async fn apply_in_time(
+        &self,
+        stack: &ServerlessStack,
+        target: &Target,
+        made_from: Option<&str>,
+        until: Instant,
+    ) -> Applied {
+        let applying = self.apply_one(stack, target, made_from);
+        let applied = tokio::time::timeout_at(until.into(), applying).await;
+        let applied = applied.unwrap_or_else(|_| {
+            Err(Error::NoAnswer {
+                kind: target.kind,
+                namespace: identity(stack).0,
+                name: target.name.clone(),
+            })
+        });
+        applied.unwrap_or_else(|error| Applied {
+            failed: vec![error],
+            ..Applied::default()
+        })
     }
 
     async fn apply_one(
@@ -156,14 +279,14 @@ impl Applier {
         stack: &ServerlessStack,
         target: &Target,
         made_from: Option<&str>,
-        applied: &mut Applied,
-    ) -> Result<(), Error> {
+    ) -> Result<Applied, Error> {
+        let mut applied = Applied::default();
         let (namespace, uid) = identity(stack);
+        let contest = (uid.clone(), target.kind, target.name.clone());
         let live = self.live(target.kind, &namespace, &target.name).await?;
         let hash = sha256_hex(target.object.to_string().as_bytes());
         let mut object = target.object.clone();
         object["metadata"]["annotations"][HASH_ANNOTATION] = json!(hash);
-        let mut contest = Contest::default();
         let seen = self.seen(target.kind, &namespace, &target.name);
         if let Some(live) = live {
             if !is_owned_by(&live, &uid) {
@@ -191,15 +314,12 @@ impl Applier {
                 .and_then(|uid| self.ours().get(uid).cloned());
             if let Some(known) = known.filter(|known| known.applied == hash) {
                 if is_unmodified(&live, &known) {
-                    return Ok(());
+                    return Ok(applied);
                 }
-                contest = known.contest;
-                let turn = contest.turn(Instant::now());
-                match turn {
+                match self.turn(&contest) {
                     Turn::Later(pause) => {
-                        let sooner = applied.postponed.map_or(pause, |other| other.min(pause));
-                        applied.postponed = Some(sooner);
-                        return Ok(());
+                        applied.postponed = Some(pause);
+                        return Ok(applied);
                     }
                     Turn::Now { tell } => {
                         applied.put_back += 1;
@@ -207,8 +327,25 @@ impl Applier {
                             kind: target.kind,
                             name: target.name.clone(),
                             by: last_other_manager(&live),
+                            deleted: false,
                         }));
                     }
+                }
+            }
+        } else if self.contests().contains_key(&contest) {
+            match self.turn(&contest) {
+                Turn::Later(pause) => {
+                    applied.postponed = Some(pause);
+                    return Ok(applied);
+                }
+                Turn::Now { tell } => {
+                    applied.put_back += 1;
+                    applied.contested.extend(tell.then(|| Contested {
+                        kind: target.kind,
+                        name: target.name.clone(),
+                        by: None,
+                        deleted: true,
+                    }));
                 }
             }
         }
@@ -219,18 +356,40 @@ impl Applier {
             .await
             .map_err(|source| failure("apply", target.kind, &namespace, &target.name, source))?;
         applied.writes += 1;
+        self.contests().entry(contest).or_default();
         if let (Some(uid), Some(fields)) = (written.uid(), our_fields(&written.metadata)) {
             let before = seen.filter(|seen| seen.uid.as_ref() == Some(&uid));
-            let newer = before.map(|before| (before.resource_version, written.metadata));
+            let mut answer = written.metadata;
+            compact(&mut answer);
+            let newer = before.map(|before| (before.resource_version, answer));
             let ours = Ours {
                 applied: hash,
                 fields,
-                contest,
                 newer,
             };
             self.ours().insert(uid, ours);
         }
-        Ok(())
+        Ok(applied)
+    }
+
+    /// Somebody changed or deleted what was applied: is it put back now?
+    fn turn(&self, contest: &(String, Kind, String)) -> Turn {
+        let mut contests = self.contests();
+        let contest = contests.entry(contest.clone()).or_default();
+        contest.turn(Instant::now())
+    }
+
+    /// An object as the watches saw it, or as it was after our own write if they have not seen that.
+    pub fn newest(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
+        let seen = self.seen(kind, namespace, name)?;
+        let mut ours = self.ours();
+        let ours = seen.uid.as_ref().and_then(|uid| ours.get_mut(uid));
+        let newer = ours.and_then(|ours| {
+            ours.newer
+                .take_if(|(before, _)| *before != seen.resource_version);
+            Some(ours.newer.as_ref()?.1.clone())
+        });
+        Some(newer.unwrap_or(seen))
     }
 
     /// An object as the watches saw it, or as it is if they saw none.
@@ -240,29 +399,22 @@ impl Applier {
         namespace: &str,
         name: &str,
     ) -> Result<Option<ObjectMeta>, Error> {
-        if let Some(seen) = self.seen(kind, namespace, name) {
-            let mut ours = self.ours();
-            let ours = seen.uid.as_ref().and_then(|uid| ours.get_mut(uid));
-            if let Some(Ours { newer, .. }) = ours {
-                newer.take_if(|(before, _)| *before != seen.resource_version);
-                if let Some((_, answer)) = newer {
-                    return Ok(Some(answer.clone()));
-                }
-            }
-            return Ok(Some(seen));
+        if let Some(newest) = self.newest(kind, namespace, name) {
+            return Ok(Some(newest));
         }
         let live = self.api(kind, namespace).get_metadata_opt(name).await;
         let live = live.map_err(|source| failure("read", kind, namespace, name, source))?;
         Ok(live.map(|live| live.metadata))
     }
 
-    /// Deletes what is ours and no longer desired. What the watches have not shown yet is
-    /// found at the next reconcile.
-    async fn prune(&self, stack: &ServerlessStack, targets: &[Target]) -> Result<usize, Error> {
+    /// Deletes what is ours and no longer desired, unless what takes its place could not be applied. What
+    /// the watches have not shown yet is found at the next reconcile.
+    async fn prune(&self, stack: &ServerlessStack, targets: &[Target], applied: &mut Applied) {
         let (namespace, uid) = identity(stack);
-        let mut deleted = 0;
+        let rules = rules_name(stack);
+        let mut superfluous = Vec::new();
         for (kind, store) in &self.seen {
-            let superfluous = store.state_filter(|meta| {
+            let of_kind = store.state_filter(|meta| {
                 meta.namespace().as_deref() == Some(&namespace)
                     && is_owned_by(&meta.metadata, &uid)
                     && meta.metadata.deletion_timestamp.is_none()
@@ -270,38 +422,70 @@ impl Applier {
                         .iter()
                         .any(|t| t.kind == *kind && t.name == meta.name_any())
             });
-            for meta in superfluous {
-                let params = DeleteParams {
-                    preconditions: Some(Preconditions {
-                        uid: meta.uid(),
-                        resource_version: meta.resource_version(),
-                    }),
-                    ..DeleteParams::background()
+            for meta in of_kind {
+                // A pod that runs under it goes on so; and old rules are better than none.
+                let successor = match kind {
+                    Kind::ServiceAccount => Some(Kind::StatefulSet),
+                    Kind::ConfigMap if meta.name_any() == rules => Some(Kind::PrometheusRule),
+                    Kind::ConfigMap
+                    | Kind::Service
+                    | Kind::StatefulSet
+                    | Kind::ServiceMonitor
+                    | Kind::PrometheusRule
+                    | Kind::AlertmanagerConfig => None,
                 };
-                match self
-                    .api(*kind, &namespace)
-                    .delete(&meta.name_any(), &params)
-                    .await
-                {
-                    Ok(_) => deleted += 1,
-                    Err(kube::Error::Api(status)) if status.code == 404 => {}
-                    Err(source) => {
-                        return Err(failure(
-                            "delete",
-                            *kind,
-                            &namespace,
-                            &meta.name_any(),
-                            source,
-                        ));
-                    }
+                let mut failed = applied.failed.iter();
+                if !failed.any(|error| successor.is_some() && error.kind() == successor) {
+                    superfluous.push((*kind, meta));
                 }
             }
         }
-        Ok(deleted)
+        if superfluous.is_empty() {
+            return;
+        }
+        // The watch may lag behind: a stack that has changed meanwhile may want again what it did not.
+        match self.is_current(stack).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return applied.failed.push(error),
+        }
+        for (kind, meta) in superfluous {
+            let name = meta.name_any();
+            let params = DeleteParams {
+                preconditions: Some(Preconditions {
+                    uid: meta.uid(),
+                    resource_version: meta.resource_version(),
+                }),
+                ..DeleteParams::background()
+            };
+            match self.api(kind, &namespace).delete(&name, &params).await {
+                Ok(_) => applied.writes += 1,
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(source) => {
+                    let error = failure("delete", kind, &namespace, &name, source);
+                    applied.failed.push(error);
+                }
+            }
+            self.contests().remove(&(uid.clone(), kind, name));
+        }
+    }
+
+    /// Whether the stack still is what we saw of it.
+    async fn is_current(&self, stack: &ServerlessStack) -> Result<bool, Error> {
+        let resource = ApiResource::erase::<ServerlessStack>(&());
+        let namespace = identity(stack).0;
+        let stacks: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &namespace, &resource);
+        let live = stacks.get_metadata_opt(&stack.name_any()).await;
+        let live = live.map_err(Error::Stack)?;
+        Ok(live.is_some_and(|live| {
+            let seen = &stack.metadata;
+            (&live.metadata.uid, live.metadata.generation) == (&seen.uid, seen.generation)
+        }))
     }
 
     /// An object as the watches saw it.
-    pub fn seen(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
+    fn seen(&self, kind: Kind, namespace: &str, name: &str) -> Option<ObjectMeta> {
         let store = self.seen.get(&kind)?;
         let key = ObjectRef::new_with(name, kind.resource()).within(namespace);
         store.get(&key).map(|meta| meta.metadata.clone())
@@ -315,8 +499,15 @@ impl Applier {
         self.ours.lock().expect("no panic while the map is held")
     }
 
-    /// Forgets objects that no watch shows any more.
-    pub fn forget_the_gone(&self) {
+    fn contests(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Kind, String), Contest>> {
+        let contests = self.contests.lock();
+        contests.expect("no panic while the map is held")
+    }
+
+    /// Forgets objects that no watch shows any more, and whatever is of other stacks than these.
+    pub fn forget_the_gone(&self, stacks: &std::collections::HashSet<String>) {
+        self.contests()
+            .retain(|(uid, _, _), _| stacks.contains(uid));
         let live: std::collections::HashSet<String> = self
             .seen
             .values()
@@ -340,8 +531,7 @@ fn target<T: Serialize>(kind: Kind, object: Option<&T>) -> Option<Target> {
     Some(Target { kind, name, object })
 }
 
-/// All objects, in the order in which a pod needs them: without its identity or configuration it
-/// would only wait, with an Event for each try.
+/// All objects, in the order in which a pod needs them.
 fn targets(desired: &Desired) -> Vec<Target> {
     // All fields by name: a kind that is forgotten here does not compile.
     let Desired {
@@ -420,7 +610,8 @@ fn is_unmodified(live: &ObjectMeta, known: &Ours) -> bool {
 fn last_other_manager(meta: &ObjectMeta) -> Option<String> {
     let entries = meta.managed_fields.as_deref()?.iter();
     entries
-        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        // An autoscaler writes through the subresource `scale`; its own controller reports in `status`.
+        .filter(|entry| entry.subresource.as_deref() != Some("status"))
         .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?
         .manager
@@ -429,13 +620,60 @@ fn last_other_manager(meta: &ObjectMeta) -> Option<String> {
 
 /// A hash of the fields that we own by server-side apply; none if we own none.
 fn our_fields(meta: &ObjectMeta) -> Option<String> {
-    let entries = meta.managed_fields.as_deref()?;
-    let entry = entries.iter().find(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
-    })?;
-    Some(sha256_hex(
-        entry.fields_v1.as_ref()?.0.to_string().as_bytes(),
-    ))
+    let mut entries = meta.managed_fields.iter().flatten();
+    let fields = &entries.find(|entry| is_ours(entry))?.fields_v1.as_ref()?.0;
+    Some(hash_of(fields))
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+fn hash_of(fields: &Value) -> String {
+    match fields {
+        // As `compact` left it: a list of fields is never a string.
+        Value::String(hash) => hash.clone(),
+        fields => sha256_hex(fields.to_string().as_bytes()),
+    }
+}
+
+/// Leaves of `managedFields`, by far the largest part of what is kept of an object, no more than
+/// who wrote when, and a hash of what is ours.
+pub fn compact(meta: &mut ObjectMeta) {
+    for entry in meta.managed_fields.iter_mut().flatten() {
+        let ours = is_ours(entry);
+        let fields = entry.fields_v1.take().filter(|_| ours);
+        entry.fields_v1 = fields.map(|fields| FieldsV1(json!(hash_of(&fields.0))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managed() -> ObjectMeta {
+        serde_json::from_value(json!({"managedFields": [
+            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": FIELD_MANAGER, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}},
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {}}},
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_tells_the_same_of_our_fields_and_of_others_as_the_whole() {
+        let whole = managed();
+        let mut kept = managed();
+        compact(&mut kept);
+        assert_eq!(our_fields(&kept), our_fields(&whole));
+        assert!(our_fields(&kept).is_some());
+        assert_eq!(last_other_manager(&kept), last_other_manager(&whole));
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(!text.contains("f:"), "{text}");
+        // Once more, as with an object that is kept and looked at again.
+        compact(&mut kept);
+        assert_eq!(our_fields(&kept), our_fields(&whole));
+    }
 }

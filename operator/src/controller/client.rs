@@ -25,6 +25,16 @@ use super::metrics::Metrics;
 /// then whoever sent it decides. kube's own way obeys any `Retry-After`, even one of years.
 const RETRIES: (Duration, Duration, u32) = (Duration::from_millis(100), Duration::from_secs(2), 3);
 
+/// How long a connection may take to be made: a request that must not be sent any more when it is
+/// has little time to become one.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the API server may take to begin an answer: a write waits for webhooks, which may take
+/// 30 seconds each. Whoever asked may have less patience.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a connection may be silent in the middle of an answer. A watch is never silent for as
+/// long ([`super::trouble`]), so that one that is has lost its other end.
+const SILENCE: Duration = Duration::from_secs(70);
+
 /// How many requests may wait for the one connection; more wait before it, nothing is refused.
 const QUEUE: usize = 1024;
 
@@ -36,6 +46,10 @@ pub fn client(
 ) -> Result<Client, kube::Error> {
     let mut config = config.clone();
     config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Or the time that a connection waited for its next request would count.
+    config.reset_reader_on_write = true;
     let (shortest, longest, most) = RETRIES;
     let retries = RetryPolicy::new(shortest, longest, most, false)
         .expect("the shortest pause is shorter than the longest");
@@ -79,6 +93,11 @@ struct Gated<S> {
 #[error("this replica does not lead (any more), so it writes nothing")]
 struct NotLeading;
 
+/// A request that nobody answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the Kubernetes API did not begin an answer within {} seconds", ANSWER.as_secs())]
+struct NoAnswer;
+
 impl<S, B> Service<Request<Body>> for Gated<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
@@ -102,9 +121,9 @@ where
         let verb = verb(&request);
         let metrics = Arc::clone(&self.gate.metrics);
         let started = Instant::now();
-        let answer = self.inner.call(request);
+        let answer = tokio::time::timeout(ANSWER, self.inner.call(request));
         async move {
-            let answer = answer.await;
+            let answer = answer.await.unwrap_or_else(|_| Err(NoAnswer.into()));
             let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
             metrics.requested(verb, code, started.elapsed());
             answer

@@ -13,11 +13,9 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::ResourceExt;
 use tokio::net::TcpStream;
 
 use super::desired::PORT_NAME;
-use crate::api::ServerlessStack;
 use crate::api::exporter_status::ExporterStatus;
 
 /// How long one exporter may take to answer. `/status` is a copy of memory.
@@ -39,7 +37,7 @@ pub struct Address {
 }
 
 /// One exporter pod and what it said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Exporter {
     /// The pod's name, or its address.
     pub pod: String,
@@ -85,18 +83,12 @@ pub fn addresses<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Add
     found
 }
 
-/// Asks all exporters of the stack at once.
-pub async fn read(stack: &ServerlessStack, addresses: Vec<Address>) -> Vec<Exporter> {
-    let of_stack = format!(
-        "{}/{}",
-        stack.namespace().unwrap_or_default(),
-        stack.name_any()
-    );
+/// Asks all exporters of the stack, given as `namespace/name`, at once.
+pub async fn read(of_stack: &str, addresses: Vec<Address>) -> Vec<Exporter> {
     let answers = addresses.into_iter().map(|Address { pod, socket, .. }| {
-        let of_stack = &of_stack;
         async move {
             let status = match tokio::time::timeout(TIMEOUT, ask(socket)).await {
-                Ok(Ok(status)) if status.stack == *of_stack => Ok(status),
+                Ok(Ok(status)) if status.stack == of_stack => Ok(status),
                 // The address went to another pod between our two looks.
                 Ok(Ok(status)) => Err(format!("it answers for the stack {}", status.stack)),
                 Ok(Err(why)) => Err(why),

@@ -71,11 +71,10 @@ fn answer(request: &Request<Incoming>, operator: &Operator) -> Response<Full<Byt
         }
         // The process ends when its controllers do, so that answering at all is the proof.
         "/healthz" => plain(StatusCode::OK, "ok\n"),
-        "/readyz" if operator.is_ready() => plain(StatusCode::OK, "ok\n"),
-        "/readyz" => plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the first list of stacks is not here yet\n",
-        ),
+        "/readyz" => match operator.why_not_ready() {
+            None => plain(StatusCode::OK, "ok\n"),
+            Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
+        },
         _ => plain(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz\n"),
     }
 }

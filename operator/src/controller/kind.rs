@@ -64,6 +64,11 @@ impl Kind {
         }
     }
 
+    /// Its name, as manifests have it.
+    pub const fn as_str(self) -> &'static str {
+        self.coordinates().1
+    }
+
     /// The kind as kube's dynamic API knows it.
     pub fn resource(self) -> ApiResource {
         let (api_version, kind, plural) = self.coordinates();
@@ -80,6 +85,6 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.coordinates().1)
+        f.write_str(self.as_str())
     }
 }

@@ -12,6 +12,9 @@
 //!   API server lets two replicas that write the same version of a Lease not both succeed.
 //! - A leader that stops gives the Lease back, so that the next one begins within [`LOOK`].
 //! - A leader that lost the Lease ends its process: nothing that it remembers is worth keeping.
+//! - One that waits for the Lease goes on waiting while the API server is away, and says that it is
+//!   not ready ([`Leadership::is_possible`]). It ends only when its token or the API server's
+//!   certificate is not accepted any more ([`REFUSED`]): a new process reads both anew.
 //!
 //! Writes ask [`Leadership::is_leading`] at the last moment, in the client itself
 //! ([`super::client`]).
@@ -34,22 +37,34 @@ pub const LEADS: Duration = Duration::from_secs(10);
 pub const RENEW: Duration = Duration::from_secs(2);
 /// How often the others look.
 pub const LOOK: Duration = Duration::from_secs(1);
+/// How long a replica that is not accepted by the API server, or does not accept it, tries again.
+const REFUSED: Duration = Duration::from_mins(1);
 /// How long one request may take: several fit into [`LEADS`].
 const REQUEST: Duration = Duration::from_secs(3);
 
 /// Whether this replica leads now. Given out by [`Election::new`].
 #[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<Option<Instant>>);
+pub struct Leadership {
+    leads_until: watch::Receiver<Option<Instant>>,
+    heard: watch::Receiver<Option<Instant>>,
+}
 
 impl Leadership {
     /// Whether it leads at this moment.
     pub fn is_leading(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
+        self.leads_until
+            .borrow()
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether it could lead: the API server has told it about the Lease a short while ago.
+    pub fn is_possible(&self) -> bool {
+        self.heard.borrow().is_some_and(|at| at.elapsed() < LEASE)
     }
 
     /// Waits until it leads; for ever if it never does.
     pub async fn acquired(&mut self) {
-        if self.0.wait_for(Option::is_some).await.is_err() {
+        if self.leads_until.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -74,6 +89,14 @@ pub enum Lost {
         /// The last error.
         why: String,
     },
+    /// The API server, or whoever answers in its place, and this replica do not accept each other.
+    #[error("Lease {lease} could not be read for {} seconds: {why}", REFUSED.as_secs())]
+    Refused {
+        /// Namespace and name.
+        lease: String,
+        /// The last error.
+        why: String,
+    },
 }
 
 /// One replica's part in an election.
@@ -84,6 +107,8 @@ pub struct Election {
     name: String,
     me: String,
     leads_until: watch::Sender<Option<Instant>>,
+    /// When the API server last told about the Lease.
+    heard: watch::Sender<Option<Instant>>,
 }
 
 /// A Lease as it was seen: the version, and since when it is that one.
@@ -116,22 +141,28 @@ fn decide(holder: Option<&str>, me: &str, unchanged_for: Duration) -> Decision {
 impl Election {
     /// Takes part under the name `me`, which no other replica may have at the same time.
     pub fn new(client: Client, namespace: &str, name: &str, me: String) -> (Self, Leadership) {
-        let (leads_until, receiver) = watch::channel(None);
+        let (leads_until, leading) = watch::channel(None);
+        let (heard, hearing) = watch::channel(None);
         let election = Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             me,
             leads_until,
+            heard,
         };
-        (election, Leadership(receiver))
+        let leadership = Leadership {
+            leads_until: leading,
+            heard: hearing,
+        };
+        (election, leadership)
     }
 
     /// Takes part until `done` is true, then gives the Lease back. An error means that this
     /// process must end at once.
     pub async fn run(self, mut done: watch::Receiver<bool>) -> Result<(), Lost> {
         let lease = tokio::select! {
-            lease = self.acquire() => lease,
+            lease = self.acquire() => lease?,
             _ = done.wait_for(|done| *done) => return Ok(()),
         };
         tracing::info!(lease = self.lease(), me = self.me, "leading");
@@ -151,23 +182,42 @@ impl Election {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Waits until the Lease is ours.
-    async fn acquire(&self) -> Lease {
+    /// Waits until the Lease is ours. An outage of the API server is waited out; but who is not
+    /// accepted any more reads its token and the API server's certificate anew by starting again.
+    async fn acquire(&self) -> Result<Lease, Lost> {
         let mut seen: Option<Seen> = None;
         let mut known_holder = None;
+        let mut trouble = None;
+        let mut refused_since: Option<Instant> = None;
         loop {
             let lease = match self.get().await {
                 Ok(lease) => lease,
-                Err(why) => {
-                    tracing::warn!(
-                        lease = self.lease(),
-                        why,
-                        "cannot read the Lease, trying again"
-                    );
+                Err(Unread { why, refused }) => {
+                    if refused {
+                        let since = refused_since.get_or_insert_with(Instant::now);
+                        if since.elapsed() > REFUSED {
+                            return Err(Lost::Refused {
+                                lease: self.lease(),
+                                why,
+                            });
+                        }
+                    }
+                    if trouble.as_ref() != Some(&why) {
+                        tracing::warn!(
+                            lease = self.lease(),
+                            why,
+                            "cannot read the Lease, trying again"
+                        );
+                        trouble = Some(why);
+                    }
                     sleep(LOOK).await;
                     continue;
                 }
             };
+            refused_since = None;
+            if trouble.take().is_some() {
+                tracing::info!(lease = self.lease(), "the Lease can be read again");
+            }
             let started = Instant::now();
             let version = lease.as_ref().and_then(ResourceExt::resource_version);
             let seen = seen.get_or_insert_with(|| Seen {
@@ -190,7 +240,7 @@ impl Election {
                 Decision::Acquire => match self.take(lease).await {
                     Ok(lease) => {
                         self.leads_until.send_replace(Some(started + LEADS));
-                        return lease;
+                        return Ok(lease);
                     }
                     // Another one was faster, or the API server fails: the next look tells.
                     Err(error) => {
@@ -202,11 +252,20 @@ impl Election {
         }
     }
 
-    async fn get(&self) -> Result<Option<Lease>, String> {
+    async fn get(&self) -> Result<Option<Lease>, Unread> {
         match timeout(REQUEST, self.api.get_opt(&self.name)).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(error)) => Err(explain(&error)),
-            Err(_) => Err("no answer".to_owned()),
+            Ok(Ok(lease)) => {
+                self.heard.send_replace(Some(Instant::now()));
+                Ok(lease)
+            }
+            Ok(Err(error)) => Err(Unread {
+                why: explain(&error),
+                refused: is_refusal(&error),
+            }),
+            Err(_) => Err(Unread {
+                why: "no answer".to_owned(),
+                refused: false,
+            }),
         }
     }
 
@@ -274,6 +333,7 @@ impl Election {
             let failure = match self.put(known.clone(), spec).await {
                 Ok(lease) => {
                     held = lease;
+                    self.heard.send_replace(Some(Instant::now()));
                     self.leads_until.send_replace(Some(started + LEADS));
                     return Ok(held);
                 }
@@ -299,7 +359,7 @@ impl Election {
                         known = None;
                         why
                     }
-                    Err(why) => why,
+                    Err(unread) => unread.why,
                 },
             };
             if !self
@@ -339,6 +399,33 @@ impl Election {
     }
 }
 
+/// Why a Lease could not be read.
+struct Unread {
+    why: String,
+    /// Whether we are not accepted, or do not accept who answers.
+    refused: bool,
+}
+
+/// Whether our token is not accepted, or we do not accept the API server's certificate. Permission
+/// is another matter: starting again does not bring it.
+fn is_refusal(error: &kube::Error) -> bool {
+    if let kube::Error::Api(status) = error {
+        return status.code == 401;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        // An I/O error's source is the source of what it wraps, not what it wraps.
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Why a Lease could not be written.
 enum Failure {
     /// It is not what it was when we looked.
@@ -358,7 +445,7 @@ fn explain(error: &kube::Error) -> String {
             status.message
         ),
         kube::Error::Api(status) => status.message.clone(),
-        _ => super::watches::innermost(error),
+        _ => super::trouble::innermost(error),
     }
 }
 
@@ -379,6 +466,23 @@ mod tests {
         assert_eq!(other(0.0), Decision::Wait(LOOK));
         assert_eq!(other(14.9), Decision::Wait(Duration::from_millis(100)));
         assert_eq!(other(15.0), Decision::Acquire);
+    }
+
+    #[test]
+    fn only_a_token_or_a_certificate_that_is_not_accepted_is_a_refusal() {
+        let answer = |code| {
+            let status = kube::core::Status::failure("", "").with_code(code);
+            kube::Error::Api(status.boxed())
+        };
+        assert!(is_refusal(&answer(401)));
+        assert!(!is_refusal(&answer(403)) && !is_refusal(&answer(503)));
+        let io = |error: std::io::Error| kube::Error::Service(Box::new(error));
+        let certificate =
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(is_refusal(&io(std::io::Error::other(certificate))));
+        assert!(!is_refusal(&io(
+            std::io::ErrorKind::ConnectionRefused.into()
+        )));
     }
 
     #[test]

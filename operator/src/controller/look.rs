@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use super::apply::Kind;
@@ -23,8 +25,12 @@ const STUCK: Duration = Duration::from_mins(1);
 pub struct Looked {
     /// The StatefulSet's own words; none where there is no StatefulSet of the stack's.
     pub set: Option<SetStatus>,
-    /// One for each pod that has an address.
+    /// One for each pod that has an address, once they were asked.
     pub exporters: Vec<Exporter>,
+    /// Whether they were.
+    pub is_complete: bool,
+    /// The pods that have an address.
+    pub pods: Vec<String>,
     /// The pods that do not end although they shall, with their nodes.
     pub stuck: Vec<(String, Option<String>)>,
 }
@@ -68,45 +74,82 @@ impl SetStatus {
     }
 }
 
-/// Looks at them all.
-pub async fn look(stack: &ServerlessStack, scope: &Scope) -> Result<Looked, Error> {
-    let Some(set) = set(stack, scope).await? else {
-        return Ok(Looked::default());
+/// Leaves of a StatefulSet what [`SetStatus`] is made of, and whose it is.
+pub fn compact(set: &mut StatefulSet) {
+    set.metadata.managed_fields = None;
+    set.metadata.annotations = None;
+    set.metadata.labels = None;
+    if let Some(spec) = &mut set.spec {
+        spec.template = PodTemplateSpec::default();
+        spec.volume_claim_templates = None;
+    }
+}
+
+/// How new what is looked at has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// As the watches show it. They may be late, or hang.
+    Watched,
+    /// The StatefulSet as it is at this moment: that a pod is gone is not believed otherwise.
+    Asked,
+}
+
+/// Looks at them all, without waiting for an exporter: what those said last is what counts, and none
+/// if they were not asked yet. Those that have not been asked for that long are asked now, and if
+/// they have news, the stack has another turn.
+pub async fn look(
+    stack: &ServerlessStack,
+    scope: &Scope,
+    freshness: Freshness,
+    ask_after: Duration,
+) -> Result<Looked, Error> {
+    let Some(set) = set(stack, scope, freshness).await? else {
+        return Ok(Looked {
+            is_complete: true,
+            ..Looked::default()
+        });
     };
     let addresses = addresses(stack, scope);
     let not_ending = stuck(stack, scope, &addresses);
+    let pods = addresses.iter().map(|address| address.pod.clone());
+    let pods = pods.collect();
+    let heard = scope.readings.heard(stack, addresses, ask_after);
     Ok(Looked {
         set: Some(set),
-        exporters: exporters::read(stack, addresses).await,
+        is_complete: heard.is_some(),
+        pods,
+        exporters: heard.unwrap_or_default(),
         stuck: not_ending,
     })
 }
 
-/// Reads the StatefulSet, if it changed since we last did.
-async fn set(stack: &ServerlessStack, scope: &Scope) -> Result<Option<SetStatus>, Error> {
+/// The StatefulSet's status: as the watch shows it, if that is about what we wrote last.
+async fn set(
+    stack: &ServerlessStack,
+    scope: &Scope,
+    freshness: Freshness,
+) -> Result<Option<SetStatus>, Error> {
     let (namespace, name) = (stack.namespace().unwrap_or_default(), object_name(stack));
     let uid = stack.uid().unwrap_or_default();
-    let seen = scope.applier.seen(Kind::StatefulSet, &namespace, &name);
-    let version = seen.and_then(|meta| meta.resource_version);
-    let mut memory = scope.recall(&uid);
-    if let Some((known, status)) = memory.set
-        && version == Some(known)
+    let is_ours = |set: &StatefulSet| set.owner_references().iter().any(|owner| owner.uid == uid);
+    let kind = Kind::StatefulSet;
+    if freshness == Freshness::Watched
+        && let Some(set) = scope.sets.get(&ObjectRef::new(&name).within(&namespace))
+        && is_ours(&set)
+        && let Some(newest) = scope.applier.newest(kind, &namespace, &name)
+        && set.metadata.generation >= newest.generation
     {
-        return Ok(Some(status));
+        return Ok(Some(SetStatus::of(&set)));
     }
     let sets: Api<StatefulSet> = Api::namespaced(scope.client.clone(), &namespace);
     let set = sets.get_opt(&name).await.map_err(|source| Error::Object {
         verb: "read",
-        kind: Kind::StatefulSet,
+        kind,
         namespace,
         name,
         source: Box::new(source),
     })?;
-    let set = set.filter(|set| set.owner_references().iter().any(|owner| owner.uid == uid));
-    let status = set.as_ref().map(SetStatus::of);
-    memory.set = set.and_then(|set| set.resource_version()).zip(status);
-    scope.remember(&uid, memory);
-    Ok(status)
+    Ok(set.filter(is_ours).as_ref().map(SetStatus::of))
 }
 
 /// Where the stack's exporters are, from what the watch has seen.
@@ -151,8 +194,8 @@ impl Looked {
 
     /// Whether a shard's pod is there.
     pub fn runs(&self, stack: &ServerlessStack, shard: u32) -> bool {
-        let mut pods = self.exporters.iter();
-        pods.any(|exporter| Self::ordinal(stack, &exporter.pod) == Some(shard))
+        let mut pods = self.pods.iter();
+        pods.any(|pod| Self::ordinal(stack, pod) == Some(shard))
     }
 
     /// What is known of the shards' exporters.
@@ -165,7 +208,8 @@ impl Looked {
                 evidence.insert(status.shard, Evidence::CarriedOut(status.revision));
             }
         }
-        // Pods beyond those that there shall be are gone when no pod is left that shall not be.
+        // Pods beyond those that there shall be are gone when no pod is left that shall not be. This
+        // needs a StatefulSet that was asked, not watched: a watch that hangs shows what was.
         if let Some(set) = self.set
             && set.is_current
             && set.present <= set.wanted

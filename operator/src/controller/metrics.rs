@@ -34,6 +34,26 @@ struct VerbLabel {
     verb: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+/// What is counted at the moment of a scrape.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Whether this replica leads.
+    pub leads: bool,
+    /// Stacks that are Ready.
+    pub ready: i64,
+    /// Stacks that are not.
+    pub not_ready: i64,
+    /// Stacks that cannot be read.
+    pub undecodable: i64,
+    /// Stacks whose turn has not come yet.
+    pub waiting: i64,
+}
+
 /// Handles of all metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -48,8 +68,10 @@ pub struct Metrics {
     leader: Gauge,
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<VerbLabel, Histogram>,
-    /// Errors of the watches, which are retried.
-    pub watch_errors: Counter,
+    watch_errors: Family<KindLabel, Counter>,
+    queue_depth: Gauge,
+    /// Reconciliations that run now.
+    pub in_flight: Gauge,
 }
 
 impl Metrics {
@@ -69,7 +91,9 @@ impl Metrics {
             request_duration: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 4.0, 8))
             }),
-            watch_errors: Counter::default(),
+            watch_errors: Family::default(),
+            queue_depth: Gauge::default(),
+            in_flight: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -114,8 +138,18 @@ impl Metrics {
         );
         registry.register(
             "watch_errors",
-            "Errors of watches, which are retried",
+            "Errors of watches, which are tried again, by the kind of object",
             metrics.watch_errors.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Stacks that something happened to and whose reconciliation has not begun yet",
+            metrics.queue_depth.clone(),
+        );
+        registry.register(
+            "reconciliations_in_flight",
+            "Reconciliations that run now",
+            metrics.in_flight.clone(),
         );
         registry.register(
             "leader",
@@ -138,9 +172,9 @@ impl Metrics {
         }
     }
 
-    /// Whether this replica leads.
-    pub fn leads(&self, leads: bool) {
-        self.leader.set(leads.into());
+    /// A watch failed, and is tried again.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// The Kubernetes API answered a request, or did not.
@@ -175,23 +209,86 @@ impl Metrics {
         self.put_back.inc_by(put_back as u64);
     }
 
-    /// The metrics as text, with the present stacks counted by readiness.
-    pub fn encode(&self, ready: i64, not_ready: i64, undecodable: i64) -> String {
-        self.stacks
-            .get_or_create(&ReadyLabel { ready: "True" })
-            .set(ready);
-        self.stacks
-            .get_or_create(&ReadyLabel { ready: "False" })
-            .set(not_ready);
-        self.undecodable.set(undecodable);
+    /// The metrics as text.
+    pub fn encode(&self, now: &Now) -> String {
+        self.leader.set(now.leads.into());
+        for (ready, stacks) in [("True", now.ready), ("False", now.not_ready)] {
+            self.stacks.get_or_create(&ReadyLabel { ready }).set(stacks);
+        }
+        self.undecodable.set(now.undecodable);
+        self.queue_depth.set(now.waiting);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
     }
 }
 
+/// The page about these metrics.
+pub fn reference() -> String {
+    use std::fmt::Write;
+    let metrics = Metrics::new();
+    // Labels are seen on a series only.
+    metrics.requested("get", Some(200), Duration::ZERO);
+    metrics.failed(Reason::KubernetesApi);
+    metrics.watch_failed("Service");
+    let text = metrics.encode(&Now::default());
+    let mut page = String::from(
+        "# The operator's metrics\n\nGenerated from `operator/src/controller/metrics.rs` by `make generate`.\n\n\
+         On `/metrics` of each replica. What an exporter serves is in [metrics.md](metrics.md).\n\n\
+         | metric | type | labels | what |\n|---|---|---|---|\n",
+    );
+    let of = |keyword: &str, name: &str| {
+        let start = format!("# {keyword} {name} ");
+        let mut lines = text.lines();
+        lines
+            .find_map(|line| line.strip_prefix(&*start))
+            .unwrap_or_default()
+    };
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut names: Vec<&str> = names.filter_map(|line| line.split(' ').next()).collect();
+    names.sort_unstable();
+    for name in names {
+        let (type_, help) = (of("TYPE", name), of("HELP", name));
+        let suffix = match type_ {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let mut series = text.lines().filter(|line| !line.starts_with('#'));
+        let labels = series
+            .find_map(|line| line.strip_prefix(name)?.split_once('{')?.1.split_once('}'))
+            .map_or("", |(labels, _)| labels);
+        let labels = labels.split(',').filter_map(|label| label.split_once('='));
+        let labels = labels.filter(|(label, _)| *label != "le");
+        let labels: Vec<String> = labels.map(|(label, _)| format!("`{label}`")).collect();
+        let labels = labels.join(" ");
+        writeln!(page, "| `{name}{suffix}` | {type_} | {labels} | {help} |")
+            .expect("writing to a String cannot fail");
+    }
+    page
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_each_metric_with_its_type_its_labels_and_what_it_is() {
+        let page = reference();
+        for row in [
+            "| `nightjar_operator_api_requests_total` | counter | `verb` `code` | Requests to",
+            "| `nightjar_operator_api_request_duration_seconds` | histogram | `verb` | How long",
+            "| `nightjar_operator_watch_errors_total` | counter | `kind` | Errors of watches",
+            "| `nightjar_operator_queue_depth` | gauge |  | Stacks that",
+            "| `nightjar_operator_build_info` | info | `version` | The running version",
+        ] {
+            assert!(page.contains(row), "{row} is not in\n{page}");
+        }
     }
 }

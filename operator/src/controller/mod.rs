@@ -30,12 +30,14 @@ pub mod leader;
 pub mod look;
 pub mod metrics;
 mod optional;
+mod readings;
 pub mod reconcile;
 pub mod render;
 mod report;
 pub mod resolve;
 pub mod scope;
 pub mod status;
+mod trouble;
 mod watches;
 
 use std::net::SocketAddr;
@@ -47,6 +49,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use kube::core::DeserializeGuard;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::ServerlessStack;
 use crate::logging;
@@ -109,22 +112,38 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Whether this replica can take over at once; it need not lead.
-    fn is_ready(&self) -> bool {
-        self.scopes.iter().all(|scope| scope.is_ready())
+    /// What keeps this replica from taking over at once; it need not lead.
+    fn why_not_ready(&self) -> Option<&'static str> {
+        if !self.scopes.iter().all(|scope| scope.is_ready()) {
+            return Some("the first list of stacks is not here yet");
+        }
+        if !self.scopes.iter().all(|scope| scope.is_warm()) {
+            return Some("the first lists of what stacks own are not here yet");
+        }
+        if !self.leadership.is_possible() {
+            return Some("the Kubernetes API does not tell about the Lease: see the log");
+        }
+        None
     }
 
     fn metrics_text(&self) -> String {
-        self.metrics.leads(self.leadership.is_leading());
-        let (mut ready, mut not_ready, mut undecodable) = (0, 0, 0);
-        for stack in self.scopes.iter().flat_map(|scope| scope.stacks()) {
-            match &stack.0 {
-                Err(_) => undecodable += 1,
-                Ok(stack) if stack.status.as_ref().is_some_and(status::says_ready) => ready += 1,
-                Ok(_) => not_ready += 1,
+        let mut now = metrics::Now {
+            leads: self.leadership.is_leading(),
+            ..metrics::Now::default()
+        };
+        for scope in &self.scopes {
+            now.waiting += i64::try_from(scope.waiting.len()).unwrap_or(i64::MAX);
+            for stack in scope.stacks() {
+                match &stack.0 {
+                    Err(_) => now.undecodable += 1,
+                    Ok(stack) if stack.status.as_ref().is_some_and(status::says_ready) => {
+                        now.ready += 1;
+                    }
+                    Ok(_) => now.not_ready += 1,
+                }
             }
         }
-        self.metrics.encode(ready, not_ready, undecodable)
+        self.metrics.encode(&now)
     }
 }
 
@@ -161,30 +180,33 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
     };
-    let (presence, watching) = optional::presence(client.clone(), stop.clone()).await;
+    // From here on nothing waits for the API server: it may be away, and the kubelet shall find a
+    // process that lives and hears that it is to stop.
+    let mut tasks = JoinSet::new();
+    let (presence, served) = watch::channel(None);
+    tasks.spawn(optional::presence(client.clone(), presence));
+    let around = watches::Around {
+        client,
+        exporter: args.exporter.clone(),
+        served,
+        leadership: leadership.clone(),
+        metrics: Arc::clone(&metrics),
+    };
     let mut scopes = Vec::new();
     let mut controllers = Vec::new();
     for namespace in namespaces {
-        let (scope, controller) = watches::scope(
-            &client,
-            namespace.as_deref(),
-            args.exporter.clone(),
-            presence.clone(),
-            &leadership,
-            Arc::clone(&metrics),
-        );
+        let (scope, controller) = watches::scope(&around, namespace.as_deref(), &mut tasks);
         let mut stop = stop.clone();
         let controller = controller.graceful_shutdown_on(async move {
             // An error means that the sender is gone, and with it the process.
             let _ = stop.wait_for(|stop| *stop).await;
         });
         let context = Arc::clone(&scope);
-        let metrics = Arc::clone(&metrics);
         controllers.push(async move {
             controller
                 .run(reconcile::reconcile, reconcile::on_error, context)
                 .for_each(|result| {
-                    watches::log(result, &metrics);
+                    watches::log(result);
                     std::future::ready(())
                 })
                 .await;
@@ -215,8 +237,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         _ = join_all(controllers) => {}
         () = stopped => {}
+        // A panic, most likely: what it watched would never be seen again.
+        ended = tasks.join_next() => anyhow::bail!("a watch ended without being told to: {ended:?}"),
     }
-    watching.abort();
+    tasks.abort_all();
     anyhow::ensure!(*stop.borrow(), "a controller ended without being told to");
     done.send_replace(true);
     // It loses what it is giving back: then somebody else has it already.

@@ -1,23 +1,26 @@
 //! Kinds that a cluster may or may not have, and may get or lose while we run.
 //!
-//! They never join the controller's own watches: those share one backoff, so that the errors of
-//! a kind that is not there would hold up everything else. Discovery needs no permission that
+//! Watched as any other kind ([`super::trouble`]), but only while they are there. Discovery needs no permission that
 //! not every ServiceAccount has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{sleep, timeout};
 
-use super::apply::{Kind, Meta};
-use super::watches::{Owner, backoff, owner_of};
+use super::apply::{Kind, Meta, compact};
+use super::metrics::Metrics;
+use super::trouble::{ShortBackoff, Trouble, innermost};
+use super::watches::{Owner, owner_of};
 
 /// The optional kinds that the cluster has.
 pub type Served = BTreeSet<Kind>;
@@ -25,50 +28,57 @@ pub type Served = BTreeSet<Kind>;
 /// How often the cluster is asked which kinds it has. One small request for each API group.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// Which optional kinds are there, now and from now on. Waits for a first answer.
-pub async fn presence(
-    client: Client,
-    mut stop: watch::Receiver<bool>,
-) -> (watch::Receiver<Served>, JoinHandle<()>) {
-    let mut pauses = backoff();
-    let first = loop {
-        match served(&client).await {
-            Ok(served) => break served,
+/// How long the answer may take: what hangs is asked anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Keeps `known` at the optional kinds that are there; none are known until a first answer. Never
+/// ends.
+pub async fn presence(client: Client, known: watch::Sender<Option<Served>>) {
+    let mut pauses = ShortBackoff::default();
+    let mut told = None;
+    loop {
+        let answer = match timeout(PATIENCE, served(&client)).await {
+            Ok(answer) => answer.map_err(|error| innermost(&error)),
+            Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        };
+        match answer {
+            Ok(served) => {
+                told = None;
+                pauses.reset();
+                known.send_if_modified(|known| {
+                    let before = known.replace(served);
+                    changes(before.as_ref(), known.as_ref())
+                });
+            }
+            // What was true a moment ago is the better guess.
             Err(error) => {
-                tracing::warn!(%error, "cannot ask which kinds the Kubernetes API serves, trying again");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pauses.next().unwrap_or(CHECK)) => {}
-            _ = stop.wait_for(|stop| *stop) => break Served::new(),
-        }
-    };
-    let (sender, receiver) = watch::channel(first);
-    let task = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(CHECK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            match served(&client).await {
-                Ok(served) => {
-                    sender.send_if_modified(|known| {
-                        let changed = *known != served;
-                        for kind in known.symmetric_difference(&served) {
-                            let served = served.contains(kind);
-                            tracing::info!(%kind, served, "an optional kind came or went");
-                        }
-                        *known = served;
-                        changed
-                    });
-                }
-                // What was true a moment ago is the better guess.
-                Err(error) => {
-                    tracing::debug!(%error, "cannot ask which kinds the Kubernetes API serves");
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        error,
+                        "cannot ask which kinds the Kubernetes API serves, trying again"
+                    );
+                    told = Some(error);
                 }
             }
         }
-    });
-    (receiver, task)
+        sleep(if known.borrow().is_some() {
+            CHECK
+        } else {
+            pauses.pause()
+        })
+        .await;
+    }
+}
+
+/// Whether anything is different, and tells of it.
+fn changes(before: Option<&Served>, now: Option<&Served>) -> bool {
+    let empty = Served::new();
+    let (known, served) = (before.unwrap_or(&empty), now.unwrap_or(&empty));
+    for kind in known.symmetric_difference(served) {
+        let served = served.contains(kind);
+        tracing::info!(%kind, served, "an optional kind came or went");
+    }
+    before != now
 }
 
 async fn served(client: &Client) -> Result<Served, kube::Error> {
@@ -92,29 +102,40 @@ async fn served(client: &Client) -> Result<Served, kube::Error> {
 }
 
 /// Keeps `writer` at what the cluster holds of the kind while it is there, and tells the owners
-/// of what changes.
+/// of what changes. Ends when nobody listens any more.
 pub async fn follow(
     kind: Kind,
     api: Api<Meta>,
     config: watcher::Config,
     mut writer: Writer<Meta>,
-    mut presence: watch::Receiver<Served>,
+    mut presence: watch::Receiver<Option<Served>>,
     owners: mpsc::UnboundedSender<Owner>,
+    metrics: Arc<Metrics>,
 ) {
-    let mut pauses = backoff();
+    let serves = |served: &Option<Served>| served.as_ref().map(|served| served.contains(&kind));
+    let mut pauses = ShortBackoff::default();
+    let mut trouble = Trouble::new(kind.as_str(), metrics);
     loop {
-        if presence
-            .wait_for(|served| served.contains(&kind))
-            .await
-            .is_err()
-        {
+        let there = match presence.wait_for(Option::is_some).await {
+            Ok(served) => serves(&served) == Some(true),
+            Err(_) => return,
+        };
+        if !there {
+            // A new list replaces what is remembered; until then nothing of the kind exists.
+            writer.apply_watcher_event(&Event::Init);
+            writer.apply_watcher_event(&Event::InitDone);
+        }
+        let come = presence.wait_for(|served| serves(served) == Some(true));
+        if come.await.is_err() {
             return;
         }
-        let mut events: BoxStream<'_, _> = watcher::watcher(api.clone(), config.clone()).boxed();
+        let events = watcher::watcher(api.clone(), config.clone());
+        let mut events: BoxStream<'_, _> =
+            events.modify(|meta| compact(&mut meta.metadata)).boxed();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                gone = presence.wait_for(|served| !served.contains(&kind)) => match gone {
+                gone = presence.wait_for(|served| serves(served) == Some(false)) => match gone {
                     Ok(_) => break,
                     Err(_) => return,
                 },
@@ -124,27 +145,26 @@ pub async fn follow(
                     writer.apply_watcher_event(&event);
                     // A failing list begins with Init: it is no sign of success.
                     if !matches!(event, Event::Init) {
-                        kube::runtime::utils::Backoff::reset(&mut pauses);
+                        pauses.reset();
+                        trouble.is_over();
                     }
                     let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) =
                         event
                     else {
                         continue;
                     };
-                    if let Some(owner) = owner_of(&object.metadata) {
-                        // An error means that the controller ended.
-                        let _ = owners.send(owner);
+                    if let Some(owner) = owner_of(&object.metadata)
+                        && owners.send(owner).is_err()
+                    {
+                        return;
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%kind, %error, "cannot watch an optional kind, trying again");
-                    tokio::time::sleep(pauses.next().unwrap_or(CHECK)).await;
+                    trouble.tell(&error);
+                    sleep(pauses.pause()).await;
                 }
                 None => break,
             }
         }
-        // A new list replaces what is remembered; until then nothing of the kind exists.
-        writer.apply_watcher_event(&Event::Init);
-        writer.apply_watcher_event(&Event::InitDone);
     }
 }

@@ -6,38 +6,51 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 
 use super::Guarded;
 use super::apply::Applied;
-use super::desired::desired;
+use super::desired::{desired, object_name};
 use super::error::Error;
-use super::look::{Looked, look};
+use super::look::{Freshness, Looked, look};
 use super::report::{report_undecodable, tell_contested, write_status};
-use super::resolve::Shards;
+use super::resolve::{Resolved, Shards};
 use super::scope::Scope;
 use crate::api::ServerlessStack;
 use crate::api::shards::Assignment;
 use crate::api::validate::validate;
 
 /// kube's client tries again by itself for minutes; a reconciliation does not wait for that.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// A stack that is Ready is looked at as often, to carry its numbers into its status.
-const CALM: Duration = Duration::from_secs(45);
+const TIMEOUT: Duration = Duration::from_secs(40);
+/// Of that, what the stack's objects may take, and with them the look at its pods: the rest is for saying
+/// in the status what did not answer.
+const APPLYING: Duration = Duration::from_secs(20);
+const LOOKING: Duration = Duration::from_secs(30);
+/// So many lost races in a row are no accident: the status says so.
+const RACES: u32 = 3;
 /// A stack on its way to Ready is looked at after as long again as nothing has changed, within these.
 const EAGER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+/// When nothing has changed for so long, something is wrong that takes somebody's time.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How soon a stack is looked at again that this replica must not touch now. It may lead a moment
+/// later without anything else having happened.
+const FOLLOWING: Duration = Duration::from_mins(1);
 /// After errors the pause doubles, from the first to the second.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// Brings one stack nearer to what it says.
 pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, Error> {
+    scope.waiting.remove(&ObjectRef::from_obj(&*guarded));
     if !scope.leadership.is_leading() {
-        return Ok(Action::await_change());
+        return Ok(Action::requeue(jittered(FOLLOWING)));
     }
+    scope.metrics.in_flight.inc();
     let started = Instant::now();
     let result = tokio::time::timeout(TIMEOUT, async {
+        scope.warmed_up().await;
         match &guarded.0 {
             Ok(stack) if stack.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
-            Ok(stack) => reconcile_stack(stack, &scope).await,
+            Ok(stack) => reconcile_stack(stack, &scope, started).await,
             Err(invalid) => {
                 report_undecodable(invalid, &scope).await;
                 Ok(Action::await_change())
@@ -47,6 +60,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
     .await
     .unwrap_or_else(|_| Err(Error::Timeout(TIMEOUT.as_secs())));
     scope.metrics.reconciled(started.elapsed());
+    scope.metrics.in_flight.dec();
     result
 }
 
@@ -59,12 +73,17 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     scope.metrics.failed(error.reason());
     let uid = guarded.uid().unwrap_or_default();
     let mut memory = scope.recall(&uid);
-    let pause = growing(FAILED, memory.failures);
+    let race = passes(error, memory.failures);
+    let pause = if race {
+        FAILED.0
+    } else {
+        growing(FAILED, memory.failures)
+    };
     memory.failures = memory.failures.saturating_add(1);
     scope.remember(&uid, memory);
     let name = guarded.name_any();
     let namespace = guarded.namespace().unwrap_or_default();
-    if error.is_race() {
+    if race {
         tracing::debug!(namespace, name, %error, "an object changed under our hands, trying again");
     } else {
         tracing::warn!(namespace, name, reason = %error.reason(), %error, retry_in = ?pause, "the stack could not be reconciled");
@@ -72,24 +91,43 @@ pub fn on_error(guarded: Arc<Guarded>, error: &Error, scope: Arc<Scope>) -> Acti
     Action::requeue(jittered(pause))
 }
 
-async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Action, Error> {
-    let (shards, looked) = assign(stack, scope).await?;
-    let resolved = scope.resolve(stack, shards);
-    let stack = &resolved.exporter.complete(stack);
-    let invalid = validate(stack);
-    let desired = desired(stack, &resolved);
-    let mut failed = None;
+/// Whether it is a race that is over at the next try, after so many failures: nobody needs to read about it.
+fn passes(error: &Error, failures: u32) -> bool {
+    matches!(error, Error::Unheard) || error.is_race() && failures < RACES
+}
+
+async fn reconcile_stack(
+    stack: &ServerlessStack,
+    scope: &Scope,
+    started: Instant,
+) -> Result<Action, Error> {
+    let failures = scope.recall(&stack.uid().unwrap_or_default()).failures;
     let mut applied = Applied::default();
-    // A specification that cannot be used changes nothing: what runs, runs on.
-    if invalid.is_empty() {
-        match scope
-            .applier
-            .apply(stack, &desired, resolved.shards.made_from.as_deref())
-            .await
-        {
-            Ok(done) => applied = done,
-            Err(error) => failed = Some(error),
+    let until = started + APPLYING;
+    let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
+    let known = tokio::time::timeout_at(until.into(), known).await;
+    let known = known.unwrap_or(Err(Error::Timeout(APPLYING.as_secs())));
+    let is_known = known.is_ok();
+    let ((shards, looked), made_storage) = match known {
+        Ok(known) => known,
+        Err(error) if passes(&error, failures) => return Err(error),
+        // Nothing is applied; what is the matter is said all the same.
+        Err(error) => {
+            applied.failed.push(error);
+            ((Shards::first(stack), None), None)
         }
+    };
+    let mut resolved = scope.resolve(stack, shards);
+    resolved.made_storage = made_storage;
+    let stack = &resolved.exporter.complete(stack);
+    let desired = desired(stack, &resolved);
+    let mut invalid = validate(stack);
+    invalid.extend(desired.too_large());
+    // A specification that cannot be used changes nothing: what runs, runs on.
+    if is_known && invalid.is_empty() {
+        let made_from = resolved.shards.made_from.as_deref();
+        applied = scope.applier.apply(stack, &desired, made_from, until).await;
+        applied.failed.extend(storage_refused(stack, &resolved));
     }
     if applied.writes > 0 {
         scope.metrics.wrote(applied.writes, applied.put_back);
@@ -106,33 +144,68 @@ async fn reconcile_stack(stack: &ServerlessStack, scope: &Scope) -> Result<Actio
     // What was not there before is there now.
     let looked = match looked.filter(|looked| looked.set.is_some()) {
         Some(looked) => looked,
-        None => look(stack, scope).await.unwrap_or_else(|error| {
-            failed = failed.take().or(Some(error));
-            Looked::default()
-        }),
+        None => {
+            let ask_after = pace(stack, scope) / 2;
+            let looking = look(stack, scope, Freshness::Watched, ask_after);
+            let looked = tokio::time::timeout_at((started + LOOKING).into(), looking).await;
+            let looked = looked.unwrap_or(Err(Error::Timeout(LOOKING.as_secs())));
+            looked.unwrap_or_else(|error| {
+                applied.failed.push(error);
+                Looked {
+                    is_complete: true,
+                    ..Looked::default()
+                }
+            })
+        }
     };
-    // A race is over at the next try: nobody needs to read about it.
-    if let Some(error) = failed.take_if(|error| error.is_race()) {
-        return Err(error);
+    if let Some(race) = (applied.failed.iter()).position(|error| passes(error, failures)) {
+        return Err(applied.failed.swap_remove(race));
     }
-    let settled = write_status(
+    // The exporters are being asked for the first time, and then it is this stack's turn again: to say
+    // meanwhile that nobody has heard of them would be a lie.
+    if !looked.is_complete {
+        let mut failed = applied.failed.into_iter();
+        return match failed.find(|error| !error.is_refusal()) {
+            Some(error) => Err(error),
+            None => Ok(next_look(stack, scope, applied.postponed)),
+        };
+    }
+    let later = write_status(
         stack,
         scope,
         &invalid,
-        failed.as_ref(),
+        &applied.failed,
+        is_known,
         &resolved,
         &desired,
         &looked,
     )
     .await?;
-    match failed {
+    let mut failed = applied.failed.into_iter();
+    match failed.find(|error| !error.is_refusal()) {
         Some(error) => Err(error),
-        None => Ok(next_look(stack, scope, settled, applied.postponed)),
+        None => {
+            let sooner = [applied.postponed, later].into_iter().flatten().min();
+            Ok(next_look(stack, scope, sooner))
+        }
     }
 }
 
-/// Who watches what from now on. Exporters are looked at first only where that decides it: else
-/// what somebody changed would wait for an exporter that does not answer.
+/// Volumes are made once: says so if the stack wants others.
+fn storage_refused(stack: &ServerlessStack, resolved: &Resolved) -> Option<Error> {
+    let wanted = stack.spec.exporter.storage.as_ref();
+    let made = resolved.storage(stack);
+    (made != wanted).then(|| Error::Storage {
+        namespace: stack.namespace().unwrap_or_default(),
+        name: object_name(stack),
+        made: made.cloned(),
+        wanted: wanted.cloned(),
+    })
+}
+
+/// Who watches what from now on. Where that depends on the pods, it is decided by the StatefulSet as
+/// it is now: a pod that a late watch does not show is not gone. What an exporter said it has
+/// carried out stays true, so that nobody waits for it to say it again.
 async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Option<Looked>), Error> {
     let wanted = stack.spec.exporter.shards.max(1).unsigned_abs();
     let (written, made_from) = scope.applier.assignment(stack).await?;
@@ -149,7 +222,11 @@ async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Optio
         };
         return Ok((shards, None));
     }
-    let looked = look(stack, scope).await?;
+    let looked = look(stack, scope, Freshness::Asked, pace(stack, scope) / 2).await?;
+    if written.is_none() && !looked.is_complete {
+        // What they run by is all that is left to go on from. They are being asked.
+        return Err(Error::Unheard);
+    }
     let assignment = match (written, looked.set) {
         (Some(written), _) => written.next(wanted, &looked.evidence(stack)),
         // Somebody removed what we wrote, or an operator made it that knew of no shards.
@@ -168,20 +245,22 @@ async fn assign(stack: &ServerlessStack, scope: &Scope) -> Result<(Shards, Optio
     Ok((shards, Some(looked)))
 }
 
-fn next_look(
-    stack: &ServerlessStack,
-    scope: &Scope,
-    settled: bool,
-    postponed: Option<Duration>,
-) -> Action {
-    let changed = scope.recall(&stack.uid().unwrap_or_default()).changed;
-    let unchanged_for = changed.map_or(Duration::ZERO, |at| at.elapsed());
-    let pause = jittered(if settled {
-        CALM
+fn next_look(stack: &ServerlessStack, scope: &Scope, sooner: Option<Duration>) -> Action {
+    let pause = jittered(pace(stack, scope));
+    Action::requeue(sooner.map_or(pause, |sooner| sooner.min(pause)))
+}
+
+/// How often the stack and its exporters are looked at: as often as they look at AWS, to carry their
+/// numbers into the status; and sooner while something is on its way.
+fn pace(stack: &ServerlessStack, scope: &Scope) -> Duration {
+    let memory = scope.recall(&stack.uid().unwrap_or_default());
+    let unchanged_for = memory.changed.map_or(Duration::ZERO, |at| at.elapsed());
+    if memory.settled || unchanged_for > PATIENCE {
+        let stack = scope.exporter.complete(stack);
+        Duration::from_secs(stack.spec.collection.interval().as_secs().into())
     } else {
         unchanged_for.clamp(EAGER.0, EAGER.1)
-    });
-    Action::requeue(postponed.map_or(pause, |postponed| postponed.min(pause)))
+    }
 }
 
 fn growing((first, last): (Duration, Duration), times: u32) -> Duration {

@@ -65,7 +65,12 @@ fn render(args: &Args) -> anyhow::Result<String> {
         service_monitors: !args.no_service_monitor,
         prometheus_rules: !args.no_service_monitor,
         alertmanager_configs: !args.no_service_monitor,
-        interval: None,
+        // Of a stack as a cluster has it, rules are made for the interval that its budget allows.
+        interval: stack
+            .status
+            .as_ref()
+            .and_then(|status| status.spend.interval.parse().ok()),
+        made_storage: None,
     };
     if args.rules {
         return Ok(prometheus_rule::text(&stack, &resolved));

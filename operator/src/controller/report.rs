@@ -1,6 +1,6 @@
 //! Tells people about a stack: its status, and one Event for each change of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -28,16 +28,21 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Writes the status if it says something new. Returns whether nothing is left to wait for.
+/// A status that only counts anew, or words it differently, is written as often at most. What a
+/// condition says is written at once.
+const NUMBERS: Duration = Duration::from_mins(1);
+
+/// Writes the status if it says something new. Returns how long what it says now has to wait, if it does.
 pub async fn write_status(
     stack: &ServerlessStack,
     scope: &Scope,
     invalid: &[InvalidField],
-    failed: Option<&Error>,
+    failed: &[Error],
+    applied: bool,
     resolved: &Resolved,
     desired: &Desired,
     looked: &Looked,
-) -> Result<bool, Error> {
+) -> Result<Option<Duration>, Error> {
     let uid = stack.uid().unwrap_or_default();
     let mut memory = scope.recall(&uid);
     let previous = memory
@@ -53,31 +58,52 @@ pub async fn write_status(
         interval: stack.spec.collection.interval(),
         invalid,
         failed,
-        monitoring: if resolved.service_monitors {
-            Monitoring::ServiceMonitor(resolved.monitor_labels(stack))
-        } else {
-            Monitoring::Annotations
+        applied,
+        monitoring: Monitoring {
+            service_monitor: resolved
+                .service_monitors
+                .then(|| resolved.monitor_labels(stack)),
+            prometheus_rules: resolved.prometheus_rules,
+            route_is_lost: stack.spec.alerts.route.is_some() && !resolved.alertmanager_configs,
         },
         config_hash: &desired.config_hash(),
         assignment: Some(&resolved.shards.assignment),
         looked,
     };
     let status = status::judge(&facts, &previous, now());
-    let changed = status != previous;
-    if changed || stack.status.as_ref() != Some(&status) {
+    // Our own last write, as long as the watch shows the stack as it was before that.
+    let shown = match &memory.written_at {
+        Some((_, upon)) if *upon == stack.resource_version() => Some(&previous),
+        _ => stack.status.as_ref(),
+    };
+    let turned = !says_the_same(&status, &previous);
+    let urgent = turned || shown.is_none_or(|shown| !says_the_same(&status, shown));
+    let wait = memory
+        .written_at
+        .as_ref()
+        .map_or(Duration::ZERO, |(at, _)| {
+            NUMBERS.saturating_sub(at.elapsed())
+        });
+    let mut later = None;
+    if urgent || (shown != Some(&status) && wait.is_zero()) {
         put_status(scope, &stack.metadata, &status)
             .await
             .map_err(Error::Status)?;
         tell(scope, stack, &previous, &status).await;
+        memory.written_at = Some((Instant::now(), stack.resource_version()));
+    } else if shown != Some(&status) {
+        later = Some(wait);
     }
-    if changed || memory.changed.is_none() {
+    if turned || memory.changed.is_none() {
         memory.changed = Some(Instant::now());
     }
-    if failed.is_none() {
+    if failed.iter().all(Error::is_refusal) {
         memory.failures = 0;
     }
-    let settled = says_ready(&status) || stack.spec.suspend || !invalid.is_empty();
-    memory.written = Some(status);
+    memory.settled = says_ready(&status) || stack.spec.suspend || !invalid.is_empty();
+    if later.is_none() {
+        memory.written = Some(status);
+    }
     let newest = looked
         .exporters
         .iter()
@@ -87,7 +113,21 @@ pub async fn write_status(
         .max()
         .is_some_and(|newest| newest > resolved.shards.assignment.revision);
     scope.remember(&uid, memory);
-    Ok(settled)
+    Ok(later)
+}
+
+/// Whether two statuses differ in numbers and wording at most.
+fn says_the_same(some: &ServerlessStackStatus, other: &ServerlessStackStatus) -> bool {
+    let said = |status: &ServerlessStackStatus| -> Vec<_> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|condition| {
+                let (type_, status) = (condition.type_.clone(), condition.status.clone());
+                (type_, status, condition.reason.clone())
+            })
+            .collect()
+    };
+    some.observed_generation == other.observed_generation && said(some) == said(other)
 }
 
 async fn put_status(
@@ -170,13 +210,25 @@ async fn tell(
 
 /// Somebody keeps changing an object of the stack's.
 pub async fn tell_contested(scope: &Scope, stack: &ServerlessStack, contested: &Contested) {
-    let Contested { kind, name, by } = contested;
-    let by = by.as_deref().unwrap_or("somebody");
-    let message = format!(
-        "{kind} {name} was changed {MANY} times within {} minutes, last by {by}, and was put back each time: \
-         change the ServerlessStack instead, or take the object out of that tool's hands",
-        WITHIN.as_secs() / 60
-    );
+    let Contested {
+        kind,
+        name,
+        by,
+        deleted,
+    } = contested;
+    let minutes = WITHIN.as_secs() / 60;
+    let message = if *deleted {
+        format!(
+            "{kind} {name} was deleted {MANY} times within {minutes} minutes, and was made anew each time: the API server's audit log says \
+             by whom; delete or change the ServerlessStack instead, or take the object out of that tool's hands"
+        )
+    } else {
+        let by = by.as_deref().unwrap_or("somebody");
+        format!(
+            "{kind} {name} was changed {MANY} times within {minutes} minutes, last by {by}, and was put back each time: \
+             change the ServerlessStack instead, or take the object out of that tool's hands"
+        )
+    };
     publish(
         scope,
         stack,
@@ -197,8 +249,8 @@ async fn publish(
     let event = Event {
         type_,
         reason,
-        // The API server takes 1 kB.
-        note: Some(message.chars().take(900).collect()),
+        // The API server takes 1 kB, in bytes.
+        note: Some(status::shortened(message, 1000)),
         action: "Reconcile".to_owned(),
         secondary: None,
     };
@@ -235,8 +287,9 @@ pub async fn report_undecodable(invalid: &InvalidObject, scope: &Scope) {
         suspend: false,
         interval: Collection::default().interval(),
         invalid: &[field],
-        failed: None,
-        monitoring: Monitoring::Annotations,
+        failed: &[],
+        applied: false,
+        monitoring: Monitoring::default(),
         config_hash: "",
         assignment: None,
         looked: &Looked::default(),

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use crate::api::quantity::millionths;
 use crate::api::shards::Assignment;
-use crate::api::stack::is_budget;
+use crate::api::stack::{Storage, is_budget};
 use crate::api::{Duration, ServerlessStack};
 
 /// Settings of all exporters, from the operator's arguments.
@@ -127,6 +128,18 @@ fn name_slash_key(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Whether volumes are the same, however their size is written.
+fn is_same_storage(a: Option<&Storage>, b: Option<&Storage>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            a.storage_class_name == b.storage_class_name
+                && (a.size == b.size || millionths(&a.size) == millionths(&b.size))
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
 /// Which exporter watches what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shards {
@@ -166,9 +179,20 @@ pub struct Resolved {
     /// How often the exporters ask CloudWatch now, as far as that is known: a budget may have made it slower than the
     /// stack says.
     pub interval: Option<Duration>,
+    /// What the exporters' volumes were made of, if there are exporters already.
+    pub made_storage: Option<Option<Storage>>,
 }
 
 impl Resolved {
+    /// What the exporters' volumes are made of: what the stack says, unless they are made of something else.
+    pub fn storage<'a>(&'a self, stack: &'a ServerlessStack) -> Option<&'a Storage> {
+        let wanted = stack.spec.exporter.storage.as_ref();
+        match &self.made_storage {
+            Some(made) if !is_same_storage(made.as_ref(), wanted) => made.as_ref(),
+            Some(_) | None => wanted,
+        }
+    }
+
     /// The labels by which a Prometheus selects the stack's ServiceMonitor.
     pub fn monitor_labels(&self, stack: &ServerlessStack) -> BTreeMap<String, String> {
         let mut labels: BTreeMap<_, _> = self.exporter.monitor_labels.iter().cloned().collect();

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::apply::Kind;
 use super::error::Error;
 use super::exporters::Exporter;
 use super::look::Looked;
@@ -36,6 +35,10 @@ pub const WITHIN_BUDGET: &str = "WithinBudget";
 
 /// How many failing places a message names. The rest is counted: status is not a list.
 const EXAMPLES: usize = 3;
+/// The longest word of an exporter's that is repeated: one is a program in somebody else's namespace.
+const LONGEST_WORD: usize = 400;
+/// The longest message of a condition, in bytes.
+const LONGEST_MESSAGE: usize = 4000;
 
 /// All that a status is judged from.
 #[derive(Debug)]
@@ -53,7 +56,9 @@ pub struct Facts<'a> {
     /// What is wrong with the specification.
     pub invalid: &'a [InvalidField],
     /// Why the stack's objects are not as they shall be.
-    pub failed: Option<&'a Error>,
+    pub failed: &'a [Error],
+    /// Whether its objects were looked at at all, so that those which did not fail are as they shall be.
+    pub applied: bool,
     /// How Prometheus finds the exporters.
     pub monitoring: Monitoring,
     /// SHA-256 of the configuration that shall run.
@@ -64,13 +69,16 @@ pub struct Facts<'a> {
     pub looked: &'a Looked,
 }
 
-/// How Prometheus finds the exporters.
-#[derive(Debug)]
-pub enum Monitoring {
-    /// By a ServiceMonitor with these labels of the user's.
-    ServiceMonitor(BTreeMap<String, String>),
-    /// By annotations of the Service.
-    Annotations,
+/// How Prometheus finds the exporters and their rules, and Alertmanager whom to tell.
+#[derive(Debug, Default)]
+pub struct Monitoring {
+    /// By a ServiceMonitor with these labels of the user's; none where there is no such kind: by
+    /// annotations of the Service.
+    pub service_monitor: Option<BTreeMap<String, String>>,
+    /// Whether there is the kind PrometheusRule.
+    pub prometheus_rules: bool,
+    /// Whether the stack says who is told of alerts, and no kind is there that would carry it out.
+    pub route_is_lost: bool,
 }
 
 /// One condition, before it is compared with what was said last time.
@@ -127,8 +135,11 @@ pub fn judge(
         .filter_map(|e| e.status.as_ref().ok())
         .collect();
     let pods = facts.looked.set.unwrap_or_default();
-    // Numbers of only some exporters would look like a loss: the last whole ones stay.
-    let whole = !heard.is_empty() && heard.len() == facts.looked.exporters.len();
+    // Numbers of only some exporters would look like a loss: the last whole ones stay. A pod that starts
+    // again has no address for a while.
+    let awaited = usize::try_from(pods.wanted).unwrap_or_default();
+    let whole =
+        !heard.is_empty() && heard.len() == facts.looked.exporters.len() && heard.len() >= awaited;
     let inventory = if whole {
         inventory(&heard)
     } else {
@@ -141,7 +152,7 @@ pub fn judge(
     };
 
     let parts = [
-        (SPEC_VALID, spec_valid(facts.invalid)),
+        (SPEC_VALID, spec_valid(facts)),
         (EXPORTER_AVAILABLE, exporter_available(facts, &heard)),
         (AWS_REACHABLE, aws_reachable(facts, &heard, &inventory)),
         (MONITORING_CONFIGURED, monitoring_configured(facts)),
@@ -181,7 +192,7 @@ fn condition(
         type_: type_.to_owned(),
         status: verdict.status.to_owned(),
         reason: verdict.reason.as_str().to_owned(),
-        message: verdict.message,
+        message: shortened(&verdict.message, LONGEST_MESSAGE),
         observed_generation: generation,
         last_transition_time: before
             .map_or_else(|| Time(now), |before| before.last_transition_time.clone()),
@@ -214,7 +225,10 @@ fn ready(parts: &[(&str, Verdict)], inventory: &Inventory) -> Verdict {
     }
 }
 
-fn spec_valid(invalid: &[InvalidField]) -> Verdict {
+fn spec_valid(facts: &Facts<'_>) -> Verdict {
+    // What passed all rules of ours and is refused by the API server in what we made of it.
+    let refused = facts.failed.iter().flat_map(Error::refused_fields);
+    let invalid: Vec<InvalidField> = facts.invalid.iter().cloned().chain(refused).collect();
     if invalid.is_empty() {
         return Verdict::yes("the specification can be used");
     }
@@ -237,7 +251,8 @@ fn exporter_available(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
             "exporters are not changed while the specification cannot be used",
         );
     }
-    if let Some(error) = facts.failed.filter(|error| !is_about_monitoring(error)) {
+    let mut failed = facts.failed.iter();
+    if let Some(error) = failed.find(|error| !error.is_about_monitoring()) {
         return Verdict::no(error.reason(), error.to_string());
     }
     let Some(pods) = facts.looked.set else {
@@ -280,7 +295,7 @@ fn exporter_available(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
             Some(format!(
                 "{}: {}",
                 exporter.pod,
-                exporter.status.as_ref().err()?
+                shortened(exporter.status.as_ref().err()?, LONGEST_WORD)
             ))
         })
         .collect();
@@ -306,7 +321,10 @@ fn exporter_available(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
     if let Some(error) = heard.iter().find_map(|status| status.config_error.as_ref()) {
         return Verdict::no(
             Reason::InvalidSpec,
-            format!("the exporter cannot use its configuration: {error}"),
+            format!(
+                "the exporter cannot use its configuration: {}",
+                shortened(error, LONGEST_WORD)
+            ),
         );
     }
     if heard
@@ -470,37 +488,67 @@ fn monitoring_configured(facts: &Facts<'_>) -> Verdict {
             "monitoring objects are not changed while the specification cannot be used",
         );
     }
-    if let Some(error) = facts.failed {
-        return if is_about_monitoring(error) {
-            Verdict::no(error.reason(), error.to_string())
-        } else {
-            Verdict::unknown(
-                error.reason(),
-                "the stack's objects could not all be applied",
-            )
-        };
+    let about_monitoring: Vec<&Error> = facts
+        .failed
+        .iter()
+        .filter(|error| error.is_about_monitoring())
+        .collect();
+    if let Some(first) = about_monitoring.first() {
+        let all: Vec<String> = about_monitoring.iter().map(ToString::to_string).collect();
+        return Verdict::no(first.reason(), some_of(&all));
     }
-    match &facts.monitoring {
-        Monitoring::ServiceMonitor(labels) if labels.is_empty() => Verdict::yes(format!(
+    if !facts.applied {
+        let reason = facts
+            .failed
+            .first()
+            .map_or(Reason::Progressing, Error::reason);
+        return Verdict::unknown(reason, "the stack's objects could not be looked at");
+    }
+    let Monitoring {
+        service_monitor,
+        prometheus_rules,
+        route_is_lost,
+    } = &facts.monitoring;
+    let found = match service_monitor {
+        Some(labels) if labels.is_empty() => format!(
             "ServiceMonitor {namespace}/{object_name} is there, without labels of yours: if your Prometheus selects by a label (kube-prometheus-stack: release), set it in spec.monitoring.labels or the chart's monitoring.labels"
-        )),
-        Monitoring::ServiceMonitor(labels) => {
-            let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            Verdict::yes(format!(
+        ),
+        Some(labels) => {
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            format!(
                 "ServiceMonitor {namespace}/{object_name} is there to be selected by {}",
                 labels.join(", ")
-            ))
+            )
         }
-        Monitoring::Annotations => Verdict::yes(format!(
+        None => format!(
             "no kind ServiceMonitor in this cluster: Service {namespace}/{object_name} carries prometheus.io/* annotations instead"
-        ))
-        .because(Reason::PrometheusOperatorAbsent),
+        ),
+    };
+    let rules = if *prometheus_rules {
+        String::new()
+    } else {
+        format!(
+            "; no kind PrometheusRule in this cluster: the rules are in ConfigMap {namespace}/{object_name}-rules instead, for the rule_files of your Prometheus"
+        )
+    };
+    if *route_is_lost {
+        return Verdict::no(
+            Reason::AlertmanagerConfigAbsent,
+            format!(
+                "no kind AlertmanagerConfig in this cluster: nobody is told of alerts as spec.alerts.route says. Install the \
+                 Prometheus operator, or give your Alertmanager what nightjar render --route prints and remove \
+                 spec.alerts.route; {found}{rules}"
+            ),
+        );
     }
-}
-
-/// Whether exporters run all the same.
-fn is_about_monitoring(error: &Error) -> bool {
-    error.kind() == Some(Kind::ServiceMonitor)
+    let verdict = Verdict::yes(format!("{found}{rules}"));
+    match service_monitor {
+        Some(_) => verdict,
+        None => verdict.because(Reason::PrometheusOperatorAbsent),
+    }
 }
 
 /// How much a problem matters; the first is told first.
@@ -525,6 +573,8 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::PodStuck
         | Reason::PublishedTwice
         | Reason::StateNotSaved
+        | Reason::AlertmanagerConfigAbsent
+        | Reason::StorageUnchangeable
         | Reason::BudgetTooSmall => Severity::Act,
         Reason::Unreachable
         | Reason::Timeout
@@ -534,7 +584,8 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::KubernetesApi
         | Reason::ExporterNotReady
         | Reason::ExporterUnreachable
-        | Reason::Contested => Severity::Wait,
+        | Reason::Contested
+        | Reason::Unknown => Severity::Wait,
         Reason::AsExpected
         | Reason::Progressing
         | Reason::Suspended
@@ -579,6 +630,10 @@ fn sentence(target: &TargetStatus, problem: &Problem) -> String {
         message,
         ..
     } = problem;
+    let (action, message) = (
+        &shortened(action, LONGEST_WORD),
+        &shortened(message, LONGEST_WORD),
+    );
     let named = if action.is_empty() || message.contains(action) {
         String::new()
     } else {
@@ -594,6 +649,16 @@ fn sentence(target: &TargetStatus, problem: &Problem) -> String {
         String::new()
     };
     format!("{place}: {named}{message}{remedy}")
+}
+
+/// The text, or its beginning if it is longer than that many bytes.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    const END: &str = " ...";
+    let end = text.floor_char_boundary(most.saturating_sub(END.len()));
+    format!("{}{END}", &text[..end])
 }
 
 fn some_of(all: &[String]) -> String {
@@ -700,11 +765,12 @@ fn within_budget(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
     }
 }
 
+/// Empty while they differ; what is no hash is none.
 fn common_hash(heard: &[&ExporterStatus]) -> String {
     let mut hashes = heard.iter().map(|status| &status.config_hash);
     let first = hashes.next();
     first
-        .filter(|first| hashes.all(|hash| hash == *first))
+        .filter(|first| first.len() <= 64 && hashes.all(|hash| hash == *first))
         .cloned()
         .unwrap_or_default()
 }

@@ -1,28 +1,34 @@
 //! What wakes the operator: stacks, the objects that it made, and kinds that come and go.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures::stream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream, select, select_all};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::utils::Backoff;
-use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::Guarded;
-use super::apply::{Applier, Kind, Meta, Seen};
+use super::apply::{Kind, Meta, Seen, compact};
 use super::desired::{INSTANCE, MANAGED_BY};
 use super::error::Error;
 use super::leader::Leadership;
+use super::look;
 use super::metrics::Metrics;
 use super::optional::{self, Served};
 use super::resolve::ExporterArgs;
 use super::scope::Scope;
+use super::trouble::{self, untroubled};
 use crate::api::ServerlessStack;
 
 /// Names the stack that owns an object.
@@ -31,105 +37,160 @@ pub type Owner = ObjectRef<Guarded>;
 /// How many stacks are reconciled at once.
 const CONCURRENCY: u16 = 8;
 
-/// Everything that watches one namespace, or all.
+/// What all scopes have in common.
+pub struct Around {
+    /// The client whose writes need the leadership.
+    pub client: Client,
+    /// What all exporters are told.
+    pub exporter: ExporterArgs,
+    /// Which optional kinds the cluster has.
+    pub served: watch::Receiver<Option<Served>>,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Everything that watches one namespace, or all. What goes on beside the controller is added to
+/// `tasks`: none of it ends by itself.
 pub fn scope(
-    client: &Client,
+    around: &Around,
     namespace: Option<&str>,
-    exporter: ExporterArgs,
-    served: watch::Receiver<Served>,
-    leadership: &Leadership,
-    metrics: Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
 ) -> (Arc<Scope>, Controller<Guarded>) {
+    let Around {
+        client,
+        served,
+        metrics,
+        ..
+    } = around;
+    let waiting = Waiting::default();
     let (stacks, writer) = reflector::store();
-    let api: Api<Guarded> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let changes = watcher(api, watcher::Config::default())
+    let api: Api<Guarded> = typed(client, namespace);
+    let changes = watcher(api, trouble::config())
+        .modify(|stack| stack.meta_mut().managed_fields = None)
         .reflect(writer)
         .applied_objects()
         // Our own writes of the status are no news.
-        .predicate_filter(predicates::generation, predicates_config());
-    let mut controller = Controller::for_stream(changes, stacks.clone())
-        .with_config(Config::default().concurrency(CONCURRENCY))
-        .trigger_backoff(backoff());
+        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let changes = untroubled("ServerlessStack", changes, Arc::clone(metrics));
+    let changes = changes.inspect({
+        let waiting = waiting.clone();
+        move |stack| waiting.add(ObjectRef::from_obj(stack))
+    });
+    let mut controller = Controller::for_stream(changes.map(Ok), stacks.clone())
+        .with_config(Config::default().concurrency(CONCURRENCY));
 
     // A user's removal of the label ends our sight of an object, which looks like its deletion:
     // it is looked at and put right.
-    let ours = watcher::Config::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
-    let ours_too = ours.clone();
-    let owned_api = |kind: Kind| -> Api<Meta> {
-        match namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
-            None => Api::all_with(client.clone(), &kind.resource()),
-        }
-    };
+    let ours = trouble::config().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
+    let (owners, told) = mpsc::unbounded_channel();
+    let mut causes: Vec<BoxStream<'static, Owner>> = vec![receiving(told)];
     let mut seen = Seen::new();
     for kind in Kind::BUILT_IN {
         let writer = Writer::new(kind.resource());
         seen.insert(kind, writer.as_reader());
-        let changes = watcher(owned_api(kind), ours.clone())
+        let changes = watcher(of_kind(client, namespace, kind), ours.clone())
+            .modify(|object| compact(&mut object.metadata))
             .reflect(writer)
             .touched_objects();
-        controller = controller.owns_stream_with(changes, kind.resource());
+        causes.push(
+            untroubled(kind.as_str(), changes, Arc::clone(metrics))
+                .filter_map(|object| ready(owner_of(&object.metadata)))
+                .boxed(),
+        );
     }
-
-    let (owners, told) = mpsc::unbounded_channel();
     for kind in Kind::OPTIONAL {
         let writer = Writer::new(kind.resource());
         seen.insert(kind, writer.as_reader());
-        tokio::spawn(optional::follow(
+        tasks.spawn(optional::follow(
             kind,
-            owned_api(kind),
+            of_kind(client, namespace, kind),
             ours.clone(),
             writer,
             served.clone(),
             owners.clone(),
+            Arc::clone(metrics),
         ));
     }
-    controller = controller.reconcile_on(stream::unfold(told, |mut told| async {
-        let owner = told.recv().await?;
-        Some((owner, told))
-    }));
-    controller =
-        controller.reconcile_all_on(stream::unfold(served.clone(), |mut presence| async {
-            presence.changed().await.ok()?;
-            Some(((), presence))
-        }));
 
     // Kubernetes gives a slice the labels of its Service.
     let (slices, writer) = reflector::store::<EndpointSlice>();
-    let slices_api: Api<EndpointSlice> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let changes = watcher(slices_api, ours_too)
+    let api: Api<EndpointSlice> = typed(client, namespace);
+    let changes = watcher(api, ours.clone())
+        .modify(|slice| slice.metadata.managed_fields = None)
         .reflect(writer)
         .touched_objects();
-    controller =
-        controller.watches_stream(changes, |slice: EndpointSlice| stack_of(&slice.metadata));
+    causes.push(
+        untroubled("EndpointSlice", changes, Arc::clone(metrics))
+            .filter_map(|slice| ready(stack_of(&slice.metadata)))
+            .boxed(),
+    );
 
-    // Followers look at nothing: all of it is looked at when they begin to lead.
-    let mut acquired = leadership.clone();
-    controller = controller.reconcile_all_on(stream::once(async move {
-        acquired.acquired().await;
+    // How many pods are ready is not in the metadata.
+    let (sets, writer) = reflector::store::<StatefulSet>();
+    let api: Api<StatefulSet> = typed(client, namespace);
+    let changes = watcher(api, ours)
+        .modify(look::compact)
+        .reflect(writer)
+        .touched_objects();
+    causes.push(
+        untroubled("StatefulSet", changes, Arc::clone(metrics))
+            .filter_map(|set| ready(owner_of(&set.metadata)))
+            .boxed(),
+    );
+
+    controller = controller.reconcile_on(select_all(causes).inspect({
+        let waiting = waiting.clone();
+        move |stack| waiting.add(stack.clone())
     }));
 
-    let scope = Scope::new(
-        client.clone(),
-        stacks,
-        slices,
-        Applier::new(client.clone(), seen),
-        exporter,
-        served,
-        leadership.clone(),
-        metrics,
-    );
+    let all = {
+        let (waiting, stacks) = (waiting.clone(), stacks.clone());
+        move || {
+            for stack in stacks.state() {
+                waiting.add(ObjectRef::from_obj(&*stack));
+            }
+        }
+    };
+    // Followers look at nothing: all of it is looked at when they begin to lead.
+    let mut acquired = around.leadership.clone();
+    let led = stream::once(async move { acquired.acquired().await });
+    let other_kinds = stream::unfold(served.clone(), |mut served| async {
+        served.changed().await.ok()?;
+        Some(((), served))
+    });
+    controller = controller.reconcile_all_on(select(led, other_kinds).inspect(move |()| all()));
+
+    let scope = Scope::new(around, stacks, slices, sets, seen, waiting, owners);
     (Arc::new(scope), controller)
 }
 
-fn predicates_config() -> kube::runtime::PredicateConfig {
-    kube::runtime::PredicateConfig::default()
+/// The objects of a type in a namespace, or in all.
+fn typed<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The objects of a kind in a namespace, or in all.
+fn of_kind(client: &Client, namespace: Option<&str>, kind: Kind) -> Api<Meta> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
+        None => Api::all_with(client.clone(), &kind.resource()),
+    }
+}
+
+fn receiving<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> BoxStream<'static, T> {
+    stream::unfold(receiver, |mut receiver| async {
+        let next = receiver.recv().await?;
+        Some((next, receiver))
+    })
+    .boxed()
 }
 
 /// The stack that controls an object.
@@ -149,65 +210,40 @@ fn stack_of(slice: &ObjectMeta) -> Option<Owner> {
     Some(ObjectRef::new(stack).within(slice.namespace.as_deref()?))
 }
 
-/// What happens at the edges of the controller: its watches' errors and reconciliations.
-pub fn log(
-    result: Result<(Owner, Action), controller::Error<Error, watcher::Error>>,
-    metrics: &Metrics,
-) {
+/// What happens at the edges of the controller. Watches' errors do not get here.
+pub fn log(result: Result<(Owner, Action), controller::Error<Error, watcher::Error>>) {
     match result {
         Ok((stack, action)) => tracing::debug!(%stack, ?action, "reconciled"),
         // Told where it happened; and a stack that was deleted before its turn.
         Err(controller::Error::ReconcilerFailed(_, _) | controller::Error::ObjectNotFound(_)) => {}
-        Err(controller::Error::QueueError(error)) => {
-            metrics.watch_errors.inc();
-            let error = innermost(&error);
-            tracing::warn!(
-                error,
-                "a watch failed, trying again (404: install the CRD; 403: compare the operator's ClusterRole with the chart's)"
-            );
-        }
-        Err(error @ controller::Error::RunnerError(_)) => {
+        Err(error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_))) => {
             tracing::error!(%error, "the controller failed");
         }
     }
 }
 
-/// The last cause: the layers around it only repeat it.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
+/// The stacks that something happened to and whose turn has not come yet. Only counted: the
+/// controller has a queue of its own, and cannot say how long it is.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting(Arc<Mutex<HashSet<Owner>>>);
+
+impl Waiting {
+    fn stacks(&self) -> MutexGuard<'_, HashSet<Owner>> {
+        self.0.lock().expect("no panic while the set is held")
     }
-    error.to_string()
-}
 
-/// Pauses from 0.25 s, doubling, to at most 4 s: an outage of the API server is over for us
-/// within seconds of its end. kube's own go up to 30 s, over all watches together.
-#[derive(Debug)]
-pub struct ShortBackoff {
-    next: Duration,
-}
-
-const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(4);
-
-/// See [`ShortBackoff`].
-pub const fn backoff() -> ShortBackoff {
-    ShortBackoff { next: SHORTEST }
-}
-
-impl Iterator for ShortBackoff {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.next;
-        self.next = (pause * 2).min(LONGEST);
-        Some(super::reconcile::jittered(pause))
+    /// Something happened to it.
+    fn add(&self, stack: Owner) {
+        self.stacks().insert(stack);
     }
-}
 
-impl Backoff for ShortBackoff {
-    fn reset(&mut self) {
-        self.next = SHORTEST;
+    /// Its turn has come, or it is gone.
+    pub fn remove(&self, stack: &Owner) {
+        self.stacks().remove(stack);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.stacks().len()
     }
 }

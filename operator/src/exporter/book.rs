@@ -227,11 +227,19 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The greatest of the datapoints in `[from, to)`.
+    /// Far above what any gauge or quantile can be, in any unit.
+    const MOST: f64 = 1e15;
+
+    /// Whether something can have this value: nothing that is read is negative.
+    pub fn is_possible(value: f64) -> bool {
+        (0.0..=Self::MOST).contains(&value)
+    }
+
+    /// The greatest of the datapoints in `[from, to)`; those that cannot be are left out.
     pub fn greatest(answer: &[(Minute, f64)], from: Minute, to: Minute) -> Option<Self> {
         answer
             .iter()
-            .filter(|(minute, value)| *minute >= from && *minute < to && value.is_finite())
+            .filter(|(minute, value)| *minute >= from && *minute < to && Self::is_possible(*value))
             .map(|(minute, value)| Self {
                 value: *value,
                 minute: *minute,
@@ -379,6 +387,8 @@ mod tests {
             (Minute(2), 4.0),
             (Minute(3), 1.0),
             (Minute(3), f64::NAN),
+            (Minute(3), 1e308),
+            (Minute(2), -5.0),
             (Minute(4), 8.0),
         ];
         let reading = Reading::greatest(&points, Minute(2), Minute(4)).unwrap();

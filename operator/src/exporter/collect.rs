@@ -301,6 +301,19 @@ impl Target {
                 watched.note(row, &group.stats, &points, now);
                 folded
             };
+            let metric = (
+                watched.subject.shape.name,
+                watched.series[row].metric.cloudwatch,
+            );
+            if folded.absurd > 0 && self.absurd_said.insert(metric) {
+                tracing::warn!(
+                    region = self.parts.key.1,
+                    shape = metric.0,
+                    metric = metric.1,
+                    resource = ?watched.subject.values,
+                    "CloudWatch says what cannot be (not a number, negative, enormous or of the future): it is left out and counted, and not said again"
+                );
+            }
             let sum = folded_of.entry(watched.service).or_default();
             sum.corrections += folded.corrections;
             sum.absurd += folded.absurd;

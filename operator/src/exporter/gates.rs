@@ -88,14 +88,16 @@ struct Told {
 impl Look {
     /// Takes over a good answer.
     pub fn take(&mut self, watched: &[Watched], group: &Group, points: &[Vec<(Minute, f64)>]) {
-        let busy = points.iter().flatten().filter(|(_, value)| *value != 0.0);
+        let points = points.iter().flatten();
+        let points = points.filter(|(minute, _)| *minute < group.span.to);
+        let busy = points.clone().filter(|(_, value)| *value != 0.0);
         let newest = busy.map(|(minute, _)| *minute).max();
         match group.of {
             Of::Region(region) => {
                 let told = Told {
                     from: group.span.from,
                     newest: newest.unwrap_or(NOTHING),
-                    speaks: points.iter().any(|points| !points.is_empty()),
+                    speaks: points.count() > 0,
                 };
                 self.regions.insert(region, told);
             }
@@ -267,3 +269,6 @@ fn region_of(watched: &Watched, series: &Series) -> Option<Region> {
 fn is_without_pulse(watched: &Watched, series: &Series) -> bool {
     series.metric.within.is_some() && watched.has_no_pulse(series)
 }
+
+#[cfg(test)]
+mod tests;

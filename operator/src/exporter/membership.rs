@@ -11,7 +11,7 @@ use wildmatch::WildMatch;
 
 use crate::api::stack::Selector;
 use crate::api::{Reason, ServerlessStackSpec};
-use crate::aws::{AwsError, Clients};
+use crate::aws::{AwsError, Clients, Pages};
 use crate::services::ServiceId;
 
 /// The tags of one resource.
@@ -236,6 +236,7 @@ async fn tagged(
         .flat_map(|id| id.service().tagging_types)
         .map(|kind| (*kind).to_owned())
         .collect();
+    let mut pages = Pages::of("tag:GetResources");
     loop {
         let request = aws
             .tagging
@@ -258,10 +259,7 @@ async fn tagged(
                 found.insert(arn.to_owned(), tags.collect());
             }
         }
-        token = page
-            .pagination_token()
-            .filter(|token| !token.is_empty())
-            .map(str::to_owned);
+        token = pages.after(page.pagination_token())?;
         if token.is_none() {
             return Ok(found);
         }
@@ -276,6 +274,7 @@ async fn stack_resources(aws: &Clients, name: &str) -> Result<HashSet<(String, S
     let mut seen: HashSet<String> = stacks.iter().cloned().collect();
     while let Some(stack) = stacks.pop() {
         let mut token = None;
+        let mut pages = Pages::of("cloudformation:ListStackResources");
         loop {
             let request = aws
                 .cloudformation
@@ -303,7 +302,7 @@ async fn stack_resources(aws: &Clients, name: &str) -> Result<HashSet<(String, S
                 }
                 found.insert((kind.to_owned(), id.to_owned()));
             }
-            token = page.next_token().map(str::to_owned);
+            token = pages.after(page.next_token())?;
             if token.is_none() {
                 break;
             }

@@ -10,6 +10,7 @@
 //!
 //! An exporter talks to AWS and never to Kubernetes. Each target fails alone and keeps what it
 //! last knew. The tables of what is asked for are in [`crate::services`].
+#![doc = include_str!("exactness.md")]
 
 pub mod book;
 pub mod buckets;
@@ -28,6 +29,8 @@ pub mod plan;
 pub mod poll;
 pub mod preview;
 pub mod problems;
+#[cfg(test)]
+mod proofs;
 pub mod series;
 pub mod serve;
 pub mod snapshot;
@@ -104,7 +107,12 @@ pub struct Args {
     shard: u32,
 
     /// How long one attempt of a request to AWS may take; it is tried three times.
-    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    #[arg(
+        long,
+        env = "NIGHTJAR_AWS_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "20s"
+    )]
     aws_timeout: Duration,
 
     /// How the log is written.

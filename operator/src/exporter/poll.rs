@@ -93,7 +93,7 @@ fn queries(batch: &Batch, watched: &[Watched]) -> Vec<MetricDataQuery> {
 
 /// What is known of one query when all pages are there.
 #[derive(Debug, Default)]
-struct Answer {
+pub struct Answer {
     points: Vec<(Minute, f64)>,
     status: Option<StatusCode>,
     /// Something in it cannot be: it is not used.
@@ -121,14 +121,7 @@ async fn call(
         if page == 0 {
             aws.billed(batch.billed_metrics(), purpose);
         }
-        for result in answer.metric_data_results() {
-            if let Some(id) = result.id() {
-                answers
-                    .entry(id.to_owned())
-                    .or_default()
-                    .take(result, batch);
-            }
-        }
+        merge(&mut answers, answer.metric_data_results(), batch);
         let next = answer.next_token().filter(|token| !token.is_empty());
         match next {
             None => return Ok(answers),
@@ -143,6 +136,16 @@ async fn call(
     ))
 }
 
+/// Takes over the results of a page, by the ids of the queries.
+pub fn merge(answers: &mut HashMap<String, Answer>, results: &[MetricDataResult], batch: &Batch) {
+    for result in results {
+        if let Some(id) = result.id() {
+            let answer = answers.entry(id.to_owned()).or_default();
+            answer.take(result, batch);
+        }
+    }
+}
+
 impl Answer {
     fn take(&mut self, result: &MetricDataResult, batch: &Batch) {
         self.status = result.status_code().cloned();
@@ -150,7 +153,8 @@ impl Answer {
         self.broken |= times.len() != values.len();
         for (time, value) in times.iter().zip(values) {
             match Minute::beginning_at(time.secs()) {
-                Some(minute) if (batch.span.from..batch.span.to).contains(&minute) => {
+                // What is of the future is counted, and not used.
+                Some(minute) if minute >= batch.span.from => {
                     self.points.push((minute, *value));
                 }
                 // AWS rounds windows as it likes; what was not asked for is not an error.
@@ -187,7 +191,11 @@ impl Answer {
     }
 }
 
-fn assign(groups: Vec<Group>, answers: Result<HashMap<String, Answer>, AwsError>) -> Vec<Answered> {
+/// What the queries' answers say of the questions.
+pub fn assign(
+    groups: Vec<Group>,
+    answers: Result<HashMap<String, Answer>, AwsError>,
+) -> Vec<Answered> {
     let mut answers = match answers {
         Ok(answers) => answers,
         Err(error) => {
@@ -215,3 +223,6 @@ fn assign(groups: Vec<Group>, answers: Result<HashMap<String, Answer>, AwsError>
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

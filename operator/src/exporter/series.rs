@@ -50,6 +50,8 @@ pub struct Series {
     pub metric: &'static Metric,
     /// The first minute that is counted.
     pub begun: Minute,
+    /// Absurd datapoints of minutes before the first, and of a future up to the second, were counted.
+    absurd_through: (Minute, Minute),
     /// The first minute that is not settled: where the next question begins.
     pub through: Minute,
     /// The first minute that was not compared with the daily sums.
@@ -102,6 +104,7 @@ impl Series {
         Self {
             metric,
             begun: from,
+            absurd_through: (Minute::default(), Minute::default()),
             through: from,
             audited: from,
             read_through: from.back(READINGS_BEFORE_START + 2 * metric.lag_minutes()),
@@ -243,7 +246,10 @@ impl Series {
         settle: Minute,
         now: Minute,
     ) -> Folded {
-        let mut folded = Folded::default();
+        let mut folded = Folded {
+            absurd: self.absurd_readings(stats, points, now),
+            ..Folded::default()
+        };
         let lag = self.metric.lag_minutes();
         // A quantile stands in the minute in which the work began, like the counts, and changes until that has ended. What
         // goes up and down does not wait for work.
@@ -291,7 +297,29 @@ impl Series {
             self.read_through = read_to;
         }
         self.through = settle;
+        let (seen, future) = self.absurd_through;
+        let minutes = points.iter().flatten().map(|(minute, _)| *minute);
+        let newest = minutes.max().filter(|newest| *newest > now);
+        self.absurd_through = (seen.max(span.to), newest.unwrap_or(future));
         folded
+    }
+
+    /// How many datapoints of gauges and quantiles cannot be, and how many of anything are of the future; those that were
+    /// read before were counted then.
+    fn absurd_readings(&self, stats: &[Stat], points: &[Vec<(Minute, f64)>], now: Minute) -> u64 {
+        let (seen, future) = self.absurd_through;
+        let absurd = |stat: &Stat, minute: Minute, value: f64| {
+            if minute > now {
+                minute > future
+            } else {
+                !stat.adds_up() && minute >= seen && !Reading::is_possible(value)
+            }
+        };
+        let count = |(stat, points): (&Stat, &Vec<(Minute, f64)>)| {
+            let wrong = points.iter().filter(|(m, value)| absurd(stat, *m, *value));
+            wrong.count() as u64
+        };
+        stats.iter().zip(points).map(count).sum()
     }
 
     /// Whether some minutes that are not settled were more than zero when they were last read.
@@ -324,6 +352,14 @@ impl Series {
         for (stat, points) in stats.iter().zip(points) {
             let (amounts, absurd) = self.amounts(*stat, points, span);
             folded.absurd += absurd;
+            let within = points
+                .iter()
+                .filter(|(m, _)| (span.from..span.to).contains(m));
+            if within.count() > amounts.len() {
+                // A day of which AWS says something absurd cannot be compared.
+                self.tally(*stat).skip_audit();
+                continue;
+            }
             let truth = amounts.iter().map(|(_, amount)| amount).sum();
             // Each minute of fractions is rounded to millionths.
             let tolerance = i128::from(span.to.0 - span.from.0);
@@ -398,7 +434,8 @@ impl Series {
                 )]
                 amounts.push((*minute, amount as i128));
             } else {
-                absurd += 1;
+                // It is read again until it is settled.
+                absurd += u64::from(*minute >= self.absurd_through.0);
             }
         }
         (amounts, absurd)
@@ -496,6 +533,56 @@ mod tests {
         assert_eq!(folded.absurd, 4);
         series.sum.show();
         assert_eq!(series.sum.shown(), 2_000_000);
+    }
+
+    #[test]
+    fn what_cannot_be_is_counted_once_though_it_is_read_again() {
+        let mut series = series("Errors");
+        let absurd = |now: i64| vec![(Minute(101), -1.0), (Minute(now + 60), 1.0)];
+        let mut fold = |points, to: i64| {
+            let (stats, span) = ([Stat::Sum], minutes(100, to));
+            let folded = series.fold(&stats, &[points], span, Minute(100), Minute(to));
+            folded.absurd
+        };
+        assert_eq!(fold(absurd(105), 105), 2);
+        assert_eq!(fold(vec![(Minute(101), -1.0), (Minute(165), 1.0)], 106), 0);
+        assert_eq!(fold(absurd(107), 107), 1, "a later one of the future");
+    }
+
+    #[test]
+    fn gauges_are_never_what_they_cannot_be() {
+        let mut series = series("ConcurrentExecutions");
+        let points = [f64::NAN, -1.0, 1e308, f64::INFINITY, 7.0];
+        let points = (100..).map(Minute).zip(points).collect();
+        let (stats, span) = ([Stat::Maximum], minutes(95, 110));
+        let folded = series.fold(&stats, &[points], span, Minute(100), Minute(110));
+        assert_eq!(folded.absurd, 4);
+        let reading = series.reading(Reads::Greatest).unwrap();
+        assert_eq!(reading.value.to_bits(), 7.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_day_of_which_something_absurd_is_said_is_not_corrected() {
+        let mut series = series("Errors");
+        let span = minutes(100, DAY);
+        let points = vec![(Minute(101), 5.0)];
+        series.fold(&[Stat::Sum], &[points], span, Minute(DAY), Minute(DAY));
+        let absurd = vec![(Minute(101), f64::NAN)];
+        let folded = series.audit(&[Stat::Sum], &[absurd], span);
+        assert_eq!(folded.corrections, 0);
+        series.sum.show();
+        assert_eq!(series.sum.shown(), 5_000_000);
+        let later = vec![(Minute(DAY + 1), 3.0)];
+        let next = minutes(DAY, DAY + 9);
+        series.fold(
+            &[Stat::Sum],
+            &[later],
+            next,
+            Minute(DAY + 9),
+            Minute(DAY + 9),
+        );
+        series.sum.show();
+        assert_eq!(series.sum.shown(), 8_000_000, "there is no deficit");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One account and region: its loops, its books, its view. It fails alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,6 +98,8 @@ pub struct Target {
     said_catching_up: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
+    /// Shapes and metrics of which it was said that CloudWatch says absurd things.
+    pub(super) absurd_said: BTreeSet<(&'static str, &'static str)>,
     /// Which rows can have histograms.
     pub(super) histograms: Histograms,
     /// When it was last looked up what is active.
@@ -124,6 +126,7 @@ pub async fn run(parts: Parts) {
         catching_up_until: 0,
         said_catching_up: false,
         gates: Gates::default(),
+        absurd_said: BTreeSet::new(),
         histograms: Histograms::default(),
         listed: Minute::default(),
         active: BTreeMap::new(),
@@ -525,6 +528,14 @@ impl Target {
             if let Some(id) = ServiceId::from_name(&name) {
                 self.services.entry(id).or_default().last_poll = Some(at);
             }
+        }
+        // Else nobody could tell how long CloudWatch has not answered if it does not now.
+        for id in ServiceId::ALL {
+            let polled = self.services.get(&id).and_then(|service| service.last_poll);
+            let found = self.last_found.get(&id).map(|at| at.start());
+            self.parts
+                .telemetry
+                .remembered(&self.scope(id), polled, found);
         }
         let restored = books.subjects.into_iter().filter_map(Watched::restore);
         self.watched = restored.collect();

@@ -40,6 +40,7 @@ struct Metrics {
     rate_window: Gauge,
     poll_interval: Gauge,
     rung: Gauge,
+    least_budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
     forecast: Gauge<f64, AtomicU64>,
     budget: Family<[(String, String); 0], Gauge<f64, AtomicU64>>,
     series: Gauge,
@@ -51,11 +52,13 @@ struct Metrics {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Action {
     action: &'static str,
+    region: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Failure {
     action: &'static str,
+    region: String,
     reason: &'static str,
 }
 
@@ -102,11 +105,11 @@ impl Telemetry {
         let metrics = Metrics {
             aws_requests: metric!(
                 "aws_requests",
-                "Requests to AWS, by IAM action; retries of the SDK are not counted apart"
+                "Requests to AWS, by IAM action and region; retries of the SDK are not counted apart"
             ),
             aws_request_failures: metric!(
                 "aws_request_failures",
-                "Requests to AWS that failed, by IAM action and reason"
+                "Requests to AWS that failed, by IAM action, region and reason"
             ),
             requested: metric!(
                 "metrics_requested",
@@ -166,6 +169,10 @@ impl Telemetry {
                 "budget_dollars_per_month",
                 "What this exporter may spend in 30 days in US dollars, its part of spec.collection.budgetUsdPerMonth; absent without a budget"
             ),
+            least_budget: metric!(
+                "least_budget_dollars_per_month",
+                "The least that this exporter must be allowed to spend in 30 days in US dollars before it polls at all; absent while its budget is enough"
+            ),
             forecast: metric!(
                 "spend_forecast_dollars_per_month",
                 "What CloudWatch charges in US dollars for 30 days at the present plan"
@@ -200,20 +207,30 @@ impl Telemetry {
     }
 
     /// A request to AWS ended.
-    pub fn aws_request(&self, action: &'static str, failure: Option<Reason>) {
-        self.0.aws_requests.get_or_create(&Action { action }).inc();
+    pub fn aws_request(&self, action: &'static str, region: &str, failure: Option<Reason>) {
+        let region = region.to_owned();
+        let labels = Action {
+            action,
+            region: region.clone(),
+        };
+        self.0.aws_requests.get_or_create(&labels).inc();
         if let Some(reason) = failure {
             let failure = Failure {
                 action,
+                region,
                 reason: reason.as_str(),
             };
             self.0.aws_request_failures.get_or_create(&failure).inc();
         }
     }
 
-    /// Requests of an IAM action since the process started.
-    pub fn aws_requests(&self, action: &'static str) -> u64 {
-        self.0.aws_requests.get_or_create(&Action { action }).get()
+    /// Requests of an IAM action in a region since the process started.
+    pub fn aws_requests(&self, action: &'static str, region: &str) -> u64 {
+        let region = region.to_owned();
+        self.0
+            .aws_requests
+            .get_or_create(&Action { action, region })
+            .get()
     }
 
     /// A call was billed, that was for something.
@@ -277,6 +294,18 @@ impl Telemetry {
             .set(i64::try_from(resources).unwrap_or(i64::MAX));
     }
 
+    /// What the process before this one knew: when CloudWatch had last answered, and when resources were looked up.
+    pub fn remembered(&self, scope: &Scope, polled: Option<i64>, discovered: Option<i64>) {
+        for (family, at) in [
+            (&self.0.last_poll, polled),
+            (&self.0.last_discovery, discovered),
+        ] {
+            if let Some(at) = at {
+                family.get_or_create(scope).set(at);
+            }
+        }
+    }
+
     /// CloudWatch answered everything.
     pub fn polled(&self, scope: &Scope, at: i64) {
         self.0.last_poll.get_or_create(scope).set(at);
@@ -303,11 +332,16 @@ impl Telemetry {
             .rung
             .set(i64::try_from(terms.rung).unwrap_or(i64::MAX));
         self.0.forecast.set(terms.forecast);
-        match terms.budget {
-            Some(budget) => {
-                self.0.budget.get_or_create(&[]).set(budget);
+        for (family, dollars) in [
+            (&self.0.budget, terms.budget),
+            (&self.0.least_budget, terms.least_budget),
+        ] {
+            match dollars {
+                Some(dollars) => {
+                    family.get_or_create(&[]).set(dollars);
+                }
+                None => family.clear(),
             }
-            None => self.0.budget.clear(),
         }
     }
 

@@ -220,7 +220,7 @@ impl Watched {
         let counts = stats.iter().zip(points).filter(|(stat, _)| stat.adds_up());
         let newest = counts
             .flat_map(|(_, points)| points)
-            .filter(|(_, value)| *value > 0.0)
+            .filter(|(minute, value)| *minute <= now && *value > 0.0)
             .map(|(minute, _)| *minute)
             .max();
         if let Some(newest) = newest {
@@ -422,7 +422,7 @@ mod tests {
         let mut watched = function();
         let place = position(&watched, "Duration");
         watched.announced(1, 1000);
-        watched.show(1, 1000, 60);
+        watched.show(1, 1030, 30);
         let bounds = [Bound::parse("0.1").unwrap()];
         let buckets = |watched: &Watched| watched.series[place].buckets.shown(i128::MAX);
         watched.want_buckets(&bounds, |metric| metric.cloudwatch == "Errors", Minute(104));
@@ -432,7 +432,7 @@ mod tests {
         );
         watched.want_buckets(&bounds, |_| true, Minute(104));
         assert!(watched.held());
-        watched.announced(2, 1010);
+        watched.announced(2, 1040);
         // The same again changes nothing.
         watched.want_buckets(&bounds, |_| true, Minute(105));
         let stats = [Stat::Sum, Stat::SampleCount, Stat::Below(bounds[0])];
@@ -441,9 +441,9 @@ mod tests {
         let span = series.question(Minute(102), Minute(106)).unwrap();
         let answer = [points(), points(), points()];
         series.fold(&stats, &answer, span, Minute(102), Minute(106));
-        watched.show(1, 1011, 60);
+        watched.show(1, 1070, 30);
         assert_eq!(buckets(&watched), [(bounds[0], 0)]);
-        watched.show(2, 1012, 60);
+        watched.show(2, 1070, 30);
         assert_eq!(buckets(&watched), [(bounds[0], 3_000_000)]);
         let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
         let restored = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();

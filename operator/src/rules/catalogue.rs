@@ -74,7 +74,7 @@ impl Pillar {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Room {
-    /// `lambda`, `dynamodb`, `apigateway` or `nightjar`: the label `service`.
+    /// `lambda`, `dynamodb`, `apigateway`, `nightjar`, `objectives` or `operator`.
     pub service: String,
     /// Tells the files of one service apart.
     pub part: String,
@@ -118,6 +118,41 @@ pub struct Threshold {
     pub most: f64,
 }
 
+/// A long range of a counter: never shorter than the window, in which a counter surely moves if anything happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Range {
+    /// An hour; `${hour}`.
+    Hour,
+    /// Three hours; `${three_hours}`.
+    ThreeHours,
+    /// A day; `${day}`.
+    Day,
+}
+
+impl Range {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hour, Self::ThreeHours, Self::Day];
+
+    /// The placeholder's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::ThreeHours => "three_hours",
+            Self::Day => "day",
+        }
+    }
+
+    /// In seconds, where polling allows it.
+    pub const fn seconds(self) -> u32 {
+        match self {
+            Self::Hour => 3600,
+            Self::ThreeHours => 3 * 3600,
+            Self::Day => 24 * 3600,
+        }
+    }
+}
+
 /// An alerting rule.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +171,9 @@ pub struct Alert {
     /// The labels in which a consequence agrees with it. Default: those of the resource.
     #[serde(default)]
     pub equal: Vec<String>,
+    /// An objective of the same resource burns because of it: one of both is sent.
+    #[serde(default)]
+    pub burns: bool,
     /// How long the expression must hold.
     #[serde(rename = "for")]
     pub for_: Duration,
@@ -146,7 +184,7 @@ pub struct Alert {
     /// The evidence without which it does not.
     pub minimum: Option<Threshold>,
     /// The longest range in the expression, if that is longer than the stack's window.
-    pub range: Option<Duration>,
+    pub range: Option<Range>,
     /// Judges rates over the long window.
     #[serde(default)]
     pub smooth: bool,
@@ -190,8 +228,9 @@ pub struct Runbook {
 }
 
 /// Nightjar's own rules, beside those of the services' rooms.
-const OWN: [&str; 2] = [
+const OWN: [&str; 3] = [
     include_str!("nightjar/exporter.yaml"),
+    include_str!("nightjar/operator.yaml"),
     include_str!("nightjar/objectives.yaml"),
 ];
 
@@ -213,7 +252,11 @@ pub fn alerts() -> impl Iterator<Item = &'static Alert> {
     rooms().iter().flat_map(|room| &room.alerts)
 }
 
-/// The alert of that id.
+/// The alert of that id, if stacks have it: those about the operator are no stack's.
 pub fn alert(id: &str) -> Option<&'static Alert> {
-    alerts().find(|alert| alert.id == id)
+    rooms()
+        .iter()
+        .filter(|room| room.service != super::operator::SERVICE)
+        .flat_map(|room| &room.alerts)
+        .find(|alert| alert.id == id)
 }

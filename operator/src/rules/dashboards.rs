@@ -119,7 +119,19 @@ pub enum Kind {
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
     color: String,
+    /// From this value on,
     from: Option<f64>,
+    /// or from the default threshold of the alert of this id.
+    alert: Option<String>,
+}
+
+impl Threshold {
+    /// Where the colour begins; the first has no beginning.
+    pub fn begin(&self) -> Option<f64> {
+        let alert = self.alert.as_deref().and_then(super::catalogue::alert);
+        let threshold = alert.and_then(|alert| alert.threshold.as_ref());
+        self.from.or(threshold.map(|threshold| threshold.default))
+    }
 }
 
 /// A query, with `${name}` for the matchers of what is chosen.
@@ -152,6 +164,11 @@ pub fn dashboards() -> &'static [Dashboard] {
 }
 
 impl Query {
+    /// What the legend shows.
+    pub fn legend(&self) -> Option<&str> {
+        self.legend.as_deref()
+    }
+
     /// The expression with Grafana's variables.
     pub fn expression(&self) -> String {
         let stack = r#"namespace=~"$namespace",stack=~"$stack""#;
@@ -235,6 +252,38 @@ fn source() -> Value {
     json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
+/// The labels that single out what a dashboard shows, each with its variable there.
+pub fn singled_out(uid: &str) -> Vec<(&'static str, &'static str)> {
+    let mut labels = vec![("namespace", "namespace"), ("stack", "stack")];
+    let of_resource = match uid {
+        "nightjar-function" => Some(("function_name", "function")),
+        "nightjar-table" => Some(("table_name", "table")),
+        "nightjar-api" => Some(("api_name", "api")),
+        "nightjar-objectives" => {
+            labels.push(("objective", "objective"));
+            None
+        }
+        _ => None,
+    };
+    if let Some(label) = of_resource {
+        labels.extend([("account_id", "account"), ("region", "region"), label]);
+    }
+    labels
+}
+
+/// A link to a dashboard, with what was clicked on. In a table labels are columns.
+fn url(uid: &str, kind: Kind) -> String {
+    let mut url = format!("/d/{uid}?${{__url_time_range}}&${{datasource:queryparam}}");
+    for (label, variable) in singled_out(uid) {
+        let value = match kind {
+            Kind::Stat | Kind::Timeseries => format!("${{__field.labels.{label}}}"),
+            Kind::Table => format!("${{__data.fields.{label}}}"),
+        };
+        url.push_str(&format!("&var-{variable}={value}"));
+    }
+    url
+}
+
 fn drawn(panel: &Panel) -> Value {
     let instant = panel.kind != Kind::Timeseries;
     let targets: Vec<Value> = panel
@@ -244,7 +293,7 @@ fn drawn(panel: &Panel) -> Value {
         .map(|(query, reference)| {
             json!({
                 "refId": reference.to_string(), "datasource": source(), "expr": query.expression(),
-                "legendFormat": query.legend.as_deref().unwrap_or("__auto"),
+                "legendFormat": query.legend().unwrap_or("__auto"),
                 "instant": instant, "range": !instant, "editorMode": "code",
                 "format": if panel.kind == Kind::Table { "table" } else { "time_series" },
             })
@@ -256,18 +305,13 @@ fn drawn(panel: &Panel) -> Value {
         panel
             .thresholds
             .iter()
-            .map(|step| json!({"color": step.color, "value": step.from}))
+            .map(|step| json!({"color": step.color, "value": step.begin()}))
             .collect()
     };
     let links: Vec<Value> = panel
         .link
         .iter()
-        .map(|uid| {
-            json!({
-                "title": "Look closer", "targetBlank": false,
-                "url": format!("/d/{uid}?${{__url_time_range}}&${{datasource:queryparam}}&var-namespace=${{__field.labels.namespace}}&var-stack=${{__field.labels.stack}}&var-function=${{__field.labels.function_name}}&var-table=${{__field.labels.table_name}}&var-api=${{__field.labels.api_name}}"),
-            })
-        })
+        .map(|uid| json!({"title": "Look closer", "targetBlank": false, "url": url(uid, panel.kind)}))
         .collect();
     let (kind, custom, options) = match panel.kind {
         Kind::Stat => (
@@ -307,13 +351,13 @@ fn drawn(panel: &Panel) -> Value {
         "type": kind, "title": panel.title, "description": panel.description, "datasource": source(), "targets": targets,
         "fieldConfig": {"defaults": {
             "unit": panel.unit, "color": {"mode": if kind == "stat" { "thresholds" } else { "palette-classic" }},
-            "custom": custom, "links": links, "mappings": [], "thresholds": {"mode": "absolute", "steps": steps}, "noValue": "none",
+            "custom": custom, "links": links, "mappings": [], "thresholds": {"mode": "absolute", "steps": steps}, "noValue": "no data",
         }, "overrides": []},
         "options": options, "transformations": transformations,
     })
 }
 
-/// What happened: alerts that began, and settings of functions that changed.
+/// What happened: alerts that began, functions that were deployed or changed, tables whose capacity was changed.
 fn annotations(dashboard: &Dashboard) -> Value {
     let stack = r#"namespace=~"$namespace",stack=~"$stack""#;
     let mut all = vec![json!({
@@ -321,14 +365,45 @@ fn annotations(dashboard: &Dashboard) -> Value {
         "expr": format!("ALERTS{{{stack},alertstate=\"firing\",severity=~\"critical|warning\",pillar!=\"\"}}"),
         "step": "60s", "titleFormat": "{{alertname}}", "textFormat": "{{function_name}}{{table_name}}{{api_name}} {{region}}",
     })];
-    if dashboard.variables.contains(&Variable::Function) {
-        all.push(json!({
-            "name": "Changed settings", "datasource": source(), "enable": true, "iconColor": "blue", "hide": false,
-            "expr": format!(
-                "changes(aws_lambda_memory_size_bytes{{{stack},function_name=~\"$function\"}}[5m]) > 0 or changes(aws_lambda_timeout_seconds{{{stack},function_name=~\"$function\"}}[5m]) > 0"
+    let changed = |name: &str, color: &str, expr: String, text: &str| {
+        json!({
+            "name": name, "datasource": source(), "enable": true, "iconColor": color, "hide": false,
+            "expr": expr, "step": "60s", "titleFormat": name, "textFormat": text,
+        })
+    };
+    let has = |variable| dashboard.variables.contains(&variable);
+    // What follows a deployment shows wherever functions may be the reason.
+    if has(Variable::Stack)
+        && (has(Variable::Window) || has(Variable::Objective))
+        && !has(Variable::Table)
+    {
+        let function = if has(Variable::Function) {
+            ",function_name=~\"$function\""
+        } else {
+            ""
+        };
+        all.push(changed(
+            "Function deployed",
+            "blue",
+            format!(
+                "changes(aws_lambda_last_modified_timestamp_seconds{{{stack}{function}}}[2m]) > 0"
             ),
-            "step": "60s", "titleFormat": "Settings changed", "textFormat": "{{function_name}}",
-        }));
+            "{{function_name}} {{region}}",
+        ));
+    }
+    if has(Variable::Table) {
+        let of_table =
+            |metric: &str| format!("changes({metric}{{{stack},table_name=~\"$table\"}}[2m]) > 0");
+        all.push(changed(
+            "Capacity changed",
+            "blue",
+            format!(
+                "{} or {}",
+                of_table("aws_dynamodb_provisioned_read_capacity_units"),
+                of_table("aws_dynamodb_provisioned_write_capacity_units")
+            ),
+            "{{table_name}} {{global_secondary_index_name}} {{region}}",
+        ));
     }
     json!(all)
 }

@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod dashboards;
 pub mod objectives;
+pub mod operator;
 pub mod pages;
 pub mod render;
 pub mod route;

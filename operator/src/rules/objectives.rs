@@ -31,9 +31,9 @@ const WORKBOOK: [(f64, u32); 4] = [(14.4, 1), (6.0, 6), (3.0, 24), (1.0, 72)];
 /// What an objective's expressions are made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expressions {
-    /// Bad requests a second (or, of latency, 1 while it is too high).
+    /// Bad requests a second; of latency all requests of a time whose quantile is too high.
     pub bad: String,
-    /// All requests a second (or, of latency, 1 while there are any).
+    /// All requests a second; of latency those of a time that has a quantile.
     pub all: String,
     /// The service that counts them, to wait for while it catches up; all for the whole stack.
     pub service: Option<&'static str>,
@@ -147,9 +147,11 @@ pub fn expressions(
         service?;
         let quantile = quantile(objective, stack)?;
         let slowest = format!("max({family}{{{matchers}{more},quantile=\"{quantile}\"}})");
+        // Weighed by the requests: one slow request in an idle hour is one bad request.
+        let requests = rate(&format!("{family}_count"), &more);
         return Some(Expressions {
-            bad: format!("({slowest} > bool {})", seconds(below)?),
-            all: format!("({slowest} >= bool 0)"),
+            bad: format!("(({slowest} > bool {}) * {requests})", seconds(below)?),
+            all: format!("(({slowest} >= bool 0) * {requests})"),
             service,
         });
     }
@@ -174,6 +176,61 @@ pub fn expressions(
         }
     };
     Some(Expressions { bad, all, service })
+}
+
+/// The labels by which alerts about the objective's resource know it. None of the whole stack.
+pub fn resource(objective: &Objective) -> Vec<(&'static str, &str)> {
+    let Indicator {
+        function,
+        api,
+        table,
+        stack: _,
+    } = &objective.of;
+    let stage = api.as_ref().and_then(|api| api.stage.as_deref());
+    [
+        ("function_name", function.as_deref()),
+        ("table_name", table.as_deref()),
+        ("api_name", api.as_ref().map(|api| api.name.as_str())),
+        ("stage", stage),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+/// What the objective counts as bad, for people: of latency, which quantile judges it.
+pub fn judged_by(objective: &Objective, stack: &ServerlessStack) -> Option<String> {
+    let Some(below) = &objective.latency_below else {
+        return Some("Bad are requests that fail or are refused.".to_owned());
+    };
+    let quantile = quantile(objective, stack)?;
+    let share = percent(&quantile)?;
+    let mut text = format!(
+        "Judged by quantile {quantile}: bad are the requests of a poll in which {share} % of them were not within {below}."
+    );
+    if let Some(note) = approximate(objective, stack) {
+        text = format!("{text} {note}");
+    }
+    Some(text)
+}
+
+/// Why an objective of latency is judged only roughly, if it is: no published quantile reaches its target.
+pub fn approximate(objective: &Objective, stack: &ServerlessStack) -> Option<String> {
+    objective.latency_below.as_ref()?;
+    let published = quantile(objective, stack)?;
+    let target: f64 = objective.target.parse().ok()?;
+    let share = percent(&published)?;
+    let wanted = ((target * 1e6).round() / 1e8).to_string();
+    (share < target).then(|| {
+        format!(
+            "No published quantile reaches {target} %: add \"{wanted}\" to spec.latency.quantiles."
+        )
+    })
+}
+
+fn percent(quantile: &str) -> Option<f64> {
+    let share: f64 = quantile.parse().ok()?;
+    Some((share * 1e10).round() / 1e8)
 }
 
 /// The published quantile that is nearest above the target, or else the greatest: that share of the

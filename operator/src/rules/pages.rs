@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::catalogue::{Alert, Room, Threshold, rooms};
+use super::operator;
 use super::render::{Context, Rule, groups};
 use crate::api::ServerlessStack;
 use crate::api::objective::{Indicator, Objective};
@@ -55,13 +56,18 @@ fn example_rules() -> Vec<Rule> {
         },
         latency_below: None,
     }];
+    // What only some stacks have.
+    stack.spec.collection.budget_usd_per_month = Some("25".to_owned());
+    stack.spec.exporter.shards = 2;
     let context = Context {
         interval: stack.spec.collection.interval(),
         stack: &stack,
         runbook_url: "",
     };
+    let operator = operator::group("nightjar", "");
     groups(&context)
         .into_iter()
+        .chain([operator])
         .flat_map(|group| group.rules)
         .collect()
 }
@@ -79,10 +85,16 @@ pub fn alerts() -> String {
          LambdaErrorRateHigh: {threshold: \"0.02\", minimum: \"10\", severity: critical, for: 10m}\n      \
          LambdaTrafficSurge: {enabled: false}\n```\n\n\
          Every alert has the labels `namespace`, `stack`, `severity`, `service`, `pillar` and `cause`, and those of the stack's \
-         `spec.alerts.labels`: these are the names to route by. `critical` pages, `warning` is a ticket, `info` is shown. Of alerts about \
-         one resource with one `cause` only the most severe needs to be sent.\n\n\
+         `spec.alerts.labels`, of which `team` is the usual one: these are the names to route by. Alerts about an objective have \
+         `objective` and the name of what it is about. `critical` pages, `warning` is a ticket, `info` is shown. Of alerts about \
+         one resource with one `cause` only the most severe needs to be sent, and of a cause and its consequences only the cause: \
+         `spec.alerts.route` brings these inhibition rules, `nightjar render --route -f stack.yaml` prints them for your own \
+         Alertmanager. An API and the function behind it are not known to belong together: group by `stack`.\n\n\
          The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. An alert \
-         on counters does not fire while the exporter catches up with a backlog, nor for what is idle or gone.\n",
+         on counters does not fire while the exporter catches up with a backlog, nor for what is idle or gone. Alerts on quantiles \
+         need at least one in `spec.latency.quantiles`; alerts on an optional set of `spec.services` need that set \
+         (docs/metrics.md). The alerts about Nightjar's operator are the chart's (`metrics.rules.enabled`), with the operator's own \
+         namespace and no stack: route them by that namespace.\n",
     );
     let mut service = "";
     for room in rooms() {
@@ -146,37 +158,56 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
     for line in &runbook.fix {
         let _ = writeln!(text, "- {line}");
     }
+    let of_operator = room.service == operator::SERVICE;
+    let (matchers, for_good) = if of_operator {
+        (
+            "namespace=<namespace>",
+            "the chart's value `metrics.rules.disabled`".to_owned(),
+        )
+    } else {
+        (
+            "stack=<stack> namespace=<namespace>",
+            format!("`spec.alerts.overrides.{id}: {{enabled: false}}` in the stack"),
+        )
+    };
     let _ = write!(
         text,
-        "\n## How to silence it\n\n{}\n\n```sh\namtool silence add alertname={id} stack=<stack> namespace=<namespace> --duration=2h --comment='why'\n```\n\n\
-         For good: `spec.alerts.overrides.{id}: {{enabled: false}}` in the stack.\n",
+        "\n## How to silence it\n\n{}\n\n```sh\namtool silence add alertname={id} {matchers} --duration=2h --comment='why'\n```\n\nFor good: {for_good}.\n",
         runbook.silence
     );
     text.push_str("\n## The rule\n\n");
     if let Some(rule) = example {
         let _ = write!(
             text,
-            "For the stack `checkout` in the namespace `shop`, with every default; it must hold for {}:\n\n```promql\n{}\n```\n",
-            alert.for_, rule.expr
+            "{}; it must hold for {}:\n\n```promql\n{}\n```\n",
+            if of_operator {
+                "For an operator in the namespace `nightjar`"
+            } else {
+                "For the stack `checkout` in the namespace `shop`, with every default"
+            },
+            alert.for_,
+            rule.expr
         );
     }
-    text.push_str(
-        "\n| `spec.alerts.overrides` | default | from | to | unit |\n|---|---|---|---|---|\n",
-    );
-    for (name, threshold) in [("threshold", &alert.threshold), ("minimum", &alert.minimum)] {
-        if let Some(t) = threshold {
-            let _ = writeln!(
-                text,
-                "| `{name}` | {} | {} | {} | {} |",
-                t.default, t.least, t.most, t.unit
-            );
+    if !of_operator {
+        text.push_str(
+            "\n| `spec.alerts.overrides` | default | from | to | unit |\n|---|---|---|---|---|\n",
+        );
+        for (name, threshold) in [("threshold", &alert.threshold), ("minimum", &alert.minimum)] {
+            if let Some(t) = threshold {
+                let _ = writeln!(
+                    text,
+                    "| `{name}` | {} | {} | {} | {} |",
+                    t.default, t.least, t.most, t.unit
+                );
+            }
         }
+        let _ = writeln!(text, "| `for` | {} | 0s | 24h | |", alert.for_);
+        let _ = writeln!(
+            text,
+            "| `severity` | {severity} | | | critical, warning or info |"
+        );
     }
-    let _ = writeln!(text, "| `for` | {} | 0s | 24h | |", alert.for_);
-    let _ = writeln!(
-        text,
-        "| `severity` | {severity} | | | critical, warning or info |"
-    );
     let _ = write!(
         text,
         "\nWhere the threshold comes from: {}.\n",

@@ -7,13 +7,20 @@
 //! | `stack`, `stack_name` | the matchers that single out the stack's series; its name |
 //! | `window` | the shortest range over which counters can be judged: two intervals and the settling |
 //! | `long_window` | six intervals and the settling: a counter that moves once in an interval has a steady rate over it |
+//! | `hour`, `three_hours`, `day` | ranges as long, or the window where that is longer |
+//! | `two_intervals` | exactly two intervals: the mean of a rate over it does not show the steps of the counter |
 //! | `window_seconds`, `interval_seconds`, `discovery_seconds` | numbers |
 //! | `discovery_window` | a range with at least two discoveries in it |
 //! | `threshold`, `minimum`, `threshold_percent` | the alert's numbers, as the stack has them |
 //! | `high_quantile`, `slow_quantile` | the greatest quantile that is published; the first from 0.9 on |
+//! | `unless_stopped` | `unless ...`: not of an exporter that its budget does not allow to poll at all |
+//! | `stopped` | such exporters, with the least budget in dollars that would; nothing without a budget |
+//! | `shards` | how many exporters the stack has, if several |
 //! | `fresh` | `and ...`: CloudWatch answered lately, so that a counter that stands still says something |
 //! | `deprecated`, `deprecated_soon` | functions whose runtime's support has ended, or ends within the threshold's days |
 //! | `objective`, `objective_window`, `target` | of an objective: its name, its days, its share in percent |
+//! | `of_objective` | the matchers of its recorded series |
+//! | `judged_by` | what an objective counts as bad, and which quantile tells |
 //! | `burns_fast`, `burns_slowly` | its budget burns at the first two, or the last two of the Workbook's rates |
 //! | `fast_range`, `fast_range_2`, `slow_range`, `slow_range_2` | the long ranges of these |
 //! | others | the room's `sets` |
@@ -23,12 +30,13 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::catalogue::{Alert, Room, rooms};
+use super::catalogue::{Alert, Range, Room, rooms};
 use super::objectives::{self, Burn, RECORDED_SECONDS};
 use super::runtimes;
 use crate::api::alerts::AlertOverride;
 use crate::api::objective::Objective;
 use crate::api::{Duration, ServerlessStack};
+use crate::services::ServiceId;
 
 /// CloudWatch's newest minutes still change for as long: see [`crate::exporter::series`].
 const SETTLE_SECONDS: u32 = 180;
@@ -90,12 +98,13 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
     let spec = &context.stack.spec;
     let name = context.stack.name_any();
     let watched = |service: &str| {
-        service == "nightjar" || spec.services.is_empty() || spec.services.contains_key(service)
+        let of_aws = spec.services.is_empty() || spec.services.contains_key(service);
+        service == "nightjar" || (of_aws && ServiceId::from_name(service).is_some())
     };
     let mut groups = Vec::new();
     for room in rooms().iter().filter(|room| room.service == "objectives") {
         for objective in &spec.objectives {
-            groups.extend(context.objective(room, objective));
+            groups.extend(context.objective(room, objective).into_iter().flatten());
         }
     }
     for room in rooms().iter().filter(|room| watched(&room.service)) {
@@ -170,7 +179,7 @@ impl Context<'_> {
             let range = if alert.smooth {
                 Some(self.long_window())
             } else {
-                alert.range
+                alert.range.map(|range| self.range(range))
             };
             expr = format!("({expr}) {}", self.guard(&room.service, range));
         }
@@ -183,6 +192,9 @@ impl Context<'_> {
         let service = match about.objective {
             Some(objective) => {
                 labels.insert("objective".to_owned(), objective.name.clone());
+                for (name, value) in objectives::resource(objective) {
+                    labels.insert(name.to_owned(), untemplated(value));
+                }
                 self.expressions(objective)?.service.unwrap_or("stack")
             }
             None => &room.service,
@@ -256,6 +268,19 @@ impl Context<'_> {
         Duration::from_secs(2 * self.interval.as_secs() + SETTLE_SECONDS)
     }
 
+    fn range(&self, range: Range) -> Duration {
+        Duration::from_secs(range.seconds()).max(self.window())
+    }
+
+    /// Exporters whose budget does not allow even the slowest polling, with the least one that would.
+    fn stopped(&self) -> Option<String> {
+        self.stack.spec.collection.budget_usd_per_month.as_ref()?;
+        let stack = self.matchers();
+        Some(format!(
+            "max by (pod) (nightjar_exporter_least_budget_dollars_per_month{{{stack}}}) > 0"
+        ))
+    }
+
     /// A range over which the steps of a counter, one in an interval, hardly show in its rate.
     fn long_window(&self) -> Duration {
         Duration::from_secs(6 * self.interval.as_secs() + SETTLE_SECONDS)
@@ -263,8 +288,10 @@ impl Context<'_> {
 
     /// None if the stack lacks what the text asks for.
     fn fill(&self, text: &str, about: &About<'_>) -> Option<String> {
+        // The folding of YAML is of no interest; what is filled in stays as it is.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut out = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once("${") {
             let (name, after) = after.split_once('}')?;
             out.push_str(before);
@@ -272,8 +299,7 @@ impl Context<'_> {
             rest = after;
         }
         out.push_str(rest);
-        // The folding of YAML is of no interest.
-        Some(out.split_whitespace().collect::<Vec<_>>().join(" "))
+        Some(out.trim().to_owned())
     }
 
     fn value(&self, name: &str, about: &About<'_>) -> Option<String> {
@@ -303,6 +329,15 @@ impl Context<'_> {
             "discovery_window" => Duration::from_secs(2 * discovery + SETTLE_SECONDS)
                 .max(self.window())
                 .to_string(),
+            "two_intervals" => Duration::from_secs(2 * self.interval.as_secs()).to_string(),
+            "stopped" => self.stopped()?,
+            "unless_stopped" => self.stopped().map_or_else(String::new, |stopped| {
+                format!("unless on (pod) ({stopped})")
+            }),
+            "shards" => {
+                let shards = spec.exporter.shards;
+                (shards > 1).then(|| shards.to_string())?
+            }
             "threshold" => threshold()?.to_string(),
             "threshold_percent" => ((threshold()? * 1e4).round() / 1e2).to_string(),
             "minimum" => {
@@ -325,15 +360,20 @@ impl Context<'_> {
             )]
             "deprecated_soon" => runtimes::expression(&stack, (threshold()? * 86_400.0) as i64),
             "objective" => objective?.name.clone(),
+            "of_objective" => self.of(objective?),
             "objective_window" => objective?.window.clone(),
             "target" => objective?.target.clone(),
+            "judged_by" => objectives::judged_by(objective?, self.stack)?,
             "burns_fast" => self.burning(about, &burns()?[..2])?,
             "burns_slowly" => self.burning(about, &burns()?[2..])?,
             "fast_range" => range(0)?,
             "fast_range_2" => range(1)?,
             "slow_range" => range(2)?,
             "slow_range_2" => range(3)?,
-            set => room.sets.get(set)?.clone(),
+            name => match Range::ALL.into_iter().find(|range| range.as_str() == name) {
+                Some(range) => self.range(range).to_string(),
+                None => room.sets.get(name)?.clone(),
+            },
         })
     }
 
@@ -342,8 +382,8 @@ impl Context<'_> {
         objectives::expressions(objective, self.stack, &self.matchers(), &window)
     }
 
-    /// The rules of an objective. None if the stack publishes nothing to count it by.
-    fn objective(&self, room: &Room, objective: &Objective) -> Option<Group> {
+    /// The rules of an objective. None if the stack publishes nothing to count it by, which validation refuses.
+    fn objective(&self, room: &Room, objective: &Objective) -> Option<[Group; 2]> {
         let expressions = self.expressions(objective)?;
         let budget = objectives::budget(objective)?;
         let mut labels = self.identity();
@@ -396,11 +436,11 @@ impl Context<'_> {
         let remaining = format!(
             "1 - sum_over_time(objective:nightjar_errors:rate{{{of}}}[{whole}]) / (sum_over_time(objective:nightjar_requests:rate{{{of}}}[{whole}]) > 0) / {budget}"
         );
-        rules.push(record(
+        let left = record(
             "objective:nightjar_error_budget:remaining",
             remaining,
             labels,
-        ));
+        );
         let about = About {
             objective: Some(objective),
             ..About::room(room)
@@ -410,11 +450,19 @@ impl Context<'_> {
                 .iter()
                 .filter_map(|alert| self.alert(&about, alert)),
         );
-        Some(Group {
-            name: format!("{}.objective.{}", self.stack.name_any(), objective.name),
+        let name = format!("{}.objective.{}", self.stack.name_any(), objective.name);
+        // Over so many days it changes slowly, and reading them costs.
+        let budget = Group {
+            name: format!("{name}.budget"),
+            interval: Some(Duration::from_secs(600)),
+            rules: vec![left],
+        };
+        let rates = Group {
+            name,
             interval: Some(Duration::from_secs(RECORDED_SECONDS)),
             rules,
-        })
+        };
+        Some([rates, budget])
     }
 
     /// The matchers of an objective's recorded series.
@@ -475,6 +523,11 @@ impl Context<'_> {
 /// A number as people write it in a specification.
 pub fn number(text: Option<&str>) -> Option<f64> {
     text?.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// A label's value that Prometheus shall not take for a template.
+fn untemplated(value: &str) -> String {
+    value.replace("{{", "{{`{{`}}")
 }
 
 /// A label's value between quotes.

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::Severity;
-use super::catalogue::{Alert, alerts};
+use super::catalogue::{Alert, alerts, rooms};
 use crate::api::ServerlessStack;
 use crate::api::route::{Email, Receiver, Route};
 use crate::api::stack::SecretKeyRef;
@@ -27,14 +27,34 @@ const RESOURCE: [&str; 9] = [
     "aws_service",
 ];
 
+/// The labels by which an objective and an alert agree that they are about the same thing. What has none of them is
+/// about the whole stack.
+const OBJECTIVE: [&str; 6] = [
+    "namespace",
+    "stack",
+    "function_name",
+    "table_name",
+    "api_name",
+    "stage",
+];
+
 /// The receiver of what nobody is told.
 const NOBODY: &str = "none";
 
 /// A rule by which one alert silences others.
 struct Inhibition {
-    source: Vec<(&'static str, String)>,
+    /// Name, value, and whether it is a regular expression.
+    source: Vec<(&'static str, String, bool)>,
     target: Vec<(&'static str, String, bool)>,
     equal: Vec<String>,
+}
+
+/// The alerts that stacks have.
+fn of_stacks() -> impl Iterator<Item = &'static Alert> {
+    let rooms = rooms().iter();
+    rooms
+        .filter(|room| room.service != super::operator::SERVICE)
+        .flat_map(|room| &room.alerts)
 }
 
 fn inhibitions() -> Vec<Inhibition> {
@@ -44,25 +64,51 @@ fn inhibitions() -> Vec<Inhibition> {
     same_cause.push("objective".to_owned());
     let mut all = vec![
         Inhibition {
-            source: vec![("severity", "critical".to_owned())],
+            source: vec![("severity", "critical".to_owned(), false)],
             target: vec![("severity", "warning|info".to_owned(), true)],
             equal: same_cause.clone(),
         },
         Inhibition {
-            source: vec![("severity", "warning".to_owned())],
+            source: vec![("severity", "warning".to_owned(), false)],
             target: vec![("severity", "info".to_owned(), false)],
             equal: same_cause,
         },
     ];
+    // What makes an objective burn is told, not the objective; a page about an objective, not the tickets that explain it.
+    let burning = |severities: &[Severity]| {
+        let burns = alerts().filter(|alert| alert.burns && severities.contains(&alert.severity));
+        burns
+            .map(|alert| alert.id.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    let lesser = burning(&[Severity::Warning, Severity::Info]);
+    for (source, target) in [
+        (
+            burning(&[Severity::Critical]),
+            "ObjectiveBurnsFast|ObjectiveBurnsSlowly".to_owned(),
+        ),
+        (
+            burning(&[Severity::Warning]),
+            "ObjectiveBurnsSlowly".to_owned(),
+        ),
+        ("ObjectiveBurnsFast".to_owned(), lesser),
+    ] {
+        all.push(Inhibition {
+            source: vec![("alertname", source, true)],
+            target: vec![("alertname", target, true)],
+            equal: OBJECTIVE.map(str::to_owned).to_vec(),
+        });
+    }
     for Alert {
         id,
         inhibits,
         equal,
         ..
-    } in alerts().filter(|alert| !alert.inhibits.is_empty())
+    } in of_stacks().filter(|alert| !alert.inhibits.is_empty())
     {
         all.push(Inhibition {
-            source: vec![("alertname", id.clone())],
+            source: vec![("alertname", id.clone(), false)],
             target: vec![("alertname", inhibits.join("|"), true)],
             equal: if equal.is_empty() {
                 resource()
@@ -127,7 +173,7 @@ pub fn alertmanager_config(stack: &ServerlessStack, route: &Route) -> Value {
              }| {
                 let mut source: Vec<Value> = source
                     .iter()
-                    .map(|(name, value)| matcher(name, value, false))
+                    .map(|(name, value, regex)| matcher(name, value, *regex))
                     .collect();
                 source.push(matcher("stack", &stack.name_any(), false));
                 let target: Vec<Value> = target
@@ -227,18 +273,13 @@ pub fn alertmanager_file(stack: &ServerlessStack, route: &Route) -> Value {
                  target,
                  equal,
              }| {
-                let mut source: Vec<String> = source
-                    .iter()
-                    .map(|(name, value)| format!("{name}=\"{value}\""))
-                    .collect();
-                source.extend(matchers.clone());
-                let target: Vec<String> = target
-                    .iter()
-                    .map(|(name, value, regex)| {
+                let written = |matched: &[(&str, String, bool)]| {
+                    let own = matched.iter().map(|(name, value, regex)| {
                         format!("{name}{}\"{value}\"", if *regex { "=~" } else { "=" })
-                    })
-                    .chain(matchers.clone())
-                    .collect();
+                    });
+                    own.chain(matchers.clone()).collect::<Vec<_>>()
+                };
+                let (source, target) = (written(&source), written(&target));
                 json!({"source_matchers": source, "target_matchers": target, "equal": equal})
             },
         )

@@ -2,9 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::catalogue::{Alert, alerts, rooms};
+use super::catalogue::{Alert, Range, Severity, alerts, rooms};
+use super::dashboards::{Kind, singled_out};
+use super::operator;
 use super::render::{Context, Group, Rule, groups};
+use crate::api::alerts::TAKEN;
 use crate::api::{Duration, Reason, ServerlessStack};
+use crate::controller::metrics::{Metrics, Now};
+use crate::exporter::budget::{LADDER, Terms};
 use crate::exporter::telemetry::{Scope, Telemetry};
 use crate::exporter::view;
 use crate::services::{FamilyKind, ServiceId};
@@ -22,13 +27,25 @@ fn stack(spec: &str) -> ServerlessStack {
 /// A stack with one of everything.
 const WHOLE: &str = "objectives: [{name: pay, target: '99.9', of: {function: pay}}, {name: all, target: '99', of: {stack: {}}}, \
      {name: shop, target: '99.5', window: 7d, of: {api: {name: shop, stage: prod}}}, \
-     {name: quick, target: '99', window: 90d, of: {table: orders}, latencyBelow: 20ms}], alerts: {labels: {team: shop}}";
+     {name: quick, target: '99', window: 90d, of: {table: orders}, latencyBelow: 20ms}], alerts: {labels: {team: shop}}, \
+     collection: {budgetUsdPerMonth: '25'}, exporter: {shards: 2}";
+
+/// The stack's rules and the operator's.
+fn whole() -> Vec<Group> {
+    let mut groups = rendered(WHOLE);
+    groups.push(operator::group("shop", "https://example.com/"));
+    groups
+}
 
 fn rendered(spec: &str) -> Vec<Group> {
-    let stack = stack(spec);
+    rendered_at(spec, stack(spec).spec.collection.interval())
+}
+
+/// With another interval in effect than the stack's own.
+fn rendered_at(spec: &str, interval: Duration) -> Vec<Group> {
     groups(&Context {
-        interval: stack.spec.collection.interval(),
-        stack: &stack,
+        interval,
+        stack: &stack(spec),
         runbook_url: "https://example.com/",
     })
 }
@@ -44,8 +61,8 @@ fn rule(groups: &[Group], id: &str) -> Option<Rule> {
 }
 
 /// Every series that an exporter can have, with its labels where the tables know them all.
-fn known_series() -> BTreeMap<String, Option<BTreeSet<String>>> {
-    let mut known = BTreeMap::new();
+fn known_series() -> BTreeMap<String, BTreeSet<String>> {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for service in ServiceId::ALL.map(ServiceId::service) {
         for shape in service.shapes {
             for metric in shape.metrics {
@@ -62,20 +79,39 @@ fn known_series() -> BTreeMap<String, Option<BTreeSet<String>>> {
                         FamilyKind::Histogram => &["_bucket", "_sum", "_count"],
                     };
                     for suffix in suffixes {
-                        let name = format!("{}{suffix}", family.name);
-                        let all: &mut Option<BTreeSet<String>> =
-                            known.entry(name).or_insert_with(|| Some(BTreeSet::new()));
-                        all.get_or_insert_default().extend(labels.clone());
+                        let all = known.entry(format!("{}{suffix}", family.name)).or_default();
+                        all.extend(labels.clone());
+                        match family.kind {
+                            FamilyKind::Counter | FamilyKind::Gauge => {}
+                            FamilyKind::Summary => {
+                                all.insert("quantile".to_owned());
+                            }
+                            FamilyKind::Histogram => {
+                                all.insert("le".to_owned());
+                            }
+                        }
                     }
                 }
             }
         }
         for family in service.facts {
-            known.insert(family.name.to_owned(), None);
+            let labels = labels_of_fact(family.name).iter().copied();
+            known.insert(family.name.to_owned(), labels.map(str::to_owned).collect());
         }
     }
+    for labels in known.values_mut() {
+        labels.extend(["account_id", "region", "stack", "namespace"].map(str::to_owned));
+    }
     for family in [&view::COUNTED_THROUGH, &view::CATCHING_UP] {
-        known.insert(family.name.to_owned(), None);
+        let labels = [
+            "aws_service",
+            "account_id",
+            "region",
+            "stack",
+            "namespace",
+            "pod",
+        ];
+        known.insert(family.name.to_owned(), labels.map(str::to_owned).into());
     }
     let telemetry = Telemetry::new("checkout");
     let scope = Scope {
@@ -83,20 +119,107 @@ fn known_series() -> BTreeMap<String, Option<BTreeSet<String>>> {
         account_id: "111122223333".to_owned(),
         region: "eu-west-1".to_owned(),
     };
-    telemetry.aws_request("lambda:ListFunctions", Some(Reason::Timeout));
+    telemetry.aws_request("lambda:ListFunctions", "eu-west-1", Some(Reason::Timeout));
+    telemetry.wrongly_ruled_out(&scope);
+    telemetry.billed(1, "poll");
+    telemetry.planned(&Terms {
+        budget: Some(1.0),
+        least_budget: Some(2.0),
+        ..Terms::default()
+    });
     telemetry.folded(&scope, 1, 1);
     telemetry.discovered(&scope, 1, 1);
     telemetry.polled(&scope, 1);
     telemetry.lost(&scope, 1);
-    for line in telemetry
-        .encode()
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-    {
+    let operator = Metrics::new();
+    operator.failed(Reason::Timeout);
+    operator.requested("get", Some(200), std::time::Duration::ZERO);
+    let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
+    for line in format!("{}{}", telemetry.encode(), operator.encode(&Now::default())).lines() {
+        if line.starts_with('#') {
+            continue;
+        }
         let end = line.find(['{', ' ']).unwrap();
-        known.insert(line[..end].to_owned(), None);
+        let labels = known.entry(line[..end].to_owned()).or_default();
+        labels.extend(label.captures_iter(line).map(|found| found[1].to_owned()));
+        labels.extend(["namespace", "pod"].map(str::to_owned));
     }
     known
+}
+
+/// The labels of a setting's series, beyond those that all have.
+fn labels_of_fact(name: &str) -> &'static [&'static str] {
+    let table = [
+        ("aws_lambda_account_", &[][..]),
+        (
+            "aws_lambda_event_source_mapping_",
+            &["function_name", "uuid"],
+        ),
+        ("aws_lambda_function_info", &["function_name", "runtime"]),
+        ("aws_lambda_", &["function_name"]),
+        ("aws_dynamodb_account_", &[]),
+        (
+            "aws_dynamodb_",
+            &["table_name", "global_secondary_index_name"],
+        ),
+        ("aws_apigateway_account_", &[]),
+        (
+            "aws_apigateway_",
+            &["api_type", "api_id", "api_name", "stage"],
+        ),
+    ];
+    let known = table.into_iter().find(|(begin, _)| name.starts_with(begin));
+    known
+        .unwrap_or_else(|| panic!("whose labels has {name}?"))
+        .1
+}
+
+/// The labels that an expression's outermost grouping leaves.
+fn grouped_by(expr: &str) -> BTreeSet<String> {
+    let by = Regex::new(r"by \(([a-z0-9_, ]*)\)").unwrap();
+    let labels = by.captures(expr).map(|found| found[1].to_owned());
+    let labels = labels.unwrap_or_default();
+    let mut all: BTreeSet<String> = labels.split(", ").map(str::to_owned).collect();
+    all.extend(["namespace", "stack", "objective", "range"].map(str::to_owned));
+    all
+}
+
+/// What is within the parentheses that open at the beginning.
+fn within(text: &str) -> &str {
+    let mut depth = 0;
+    for (i, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 1 => return &text[1..i],
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Each grouping of an expression must be by labels that all series in it have.
+fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) {
+    let grouping = Regex::new(r"(?:sum|max|min|count|avg|topk) by \(([a-z0-9_, ]*)\) \(").unwrap();
+    let series =
+        Regex::new(r"(?:[a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?\{").unwrap();
+    for found in grouping.captures_iter(expr) {
+        let inside = within(&expr[found.get(0).unwrap().end() - 1..]);
+        // What is taken away has labels of its own.
+        let inside = inside.split(" unless on (").next().unwrap_or_default();
+        for name in series.find_iter(inside) {
+            let name = name.as_str().trim_end_matches('{');
+            let Some(labels) = known.get(name) else {
+                panic!("no series {name} in {expr}");
+            };
+            for label in found[1].split(", ").filter(|label| !label.is_empty()) {
+                assert!(
+                    labels.contains(label),
+                    "{name} has no label {label}: {expr}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -106,6 +229,13 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
     let recorded: BTreeSet<&str> = rules(&groups)
         .filter_map(|rule| rule.record.as_deref())
         .collect();
+    assert!(operator::group("shop", "").rules.iter().all(|rule| {
+        let name = rule
+            .expr
+            .split(['{', '('])
+            .find(|part| part.starts_with("nightjar_operator_"));
+        name.is_some_and(|name| known.contains_key(name))
+    }));
     let series = Regex::new(r"([a-z]+:)?(?:aws|nightjar)_[a-z0-9_]+(?::[a-z_]+)?").unwrap();
     let matcher = Regex::new(r#"([a-z_]+)(?:=|!=|=~|!~)""#).unwrap();
     let mut seen = 0;
@@ -130,7 +260,7 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
                 selector.starts_with("namespace=\"shop\",stack=\"checkout\""),
                 "{name}{{{selector}}} selects other stacks too"
             );
-            let Some(Some(labels)) = known.get(name) else {
+            let Some(labels) = known.get(name) else {
                 continue;
             };
             for label in matcher
@@ -138,8 +268,7 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
                 .map(|found| found[1].to_owned())
             {
                 assert!(
-                    labels.contains(&label)
-                        || ["namespace", "stack", "quantile", "le"].contains(&&*label),
+                    labels.contains(&label),
                     "{name} has no label {label}: {rule:?}"
                 );
             }
@@ -148,31 +277,85 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
     assert!(seen > 100, "the expression of the test is wrong: {seen}");
 }
 
+/// All series, recorded ones included, with their labels.
+fn known_and_recorded() -> BTreeMap<String, BTreeSet<String>> {
+    let mut known = known_series();
+    for rule in rules(&rendered(WHOLE)) {
+        if let Some(record) = &rule.record {
+            let labels = known.entry(record.clone()).or_default();
+            labels.extend(grouped_by(&rule.expr));
+        }
+    }
+    known
+}
+
 #[test]
 fn every_label_that_a_rule_groups_by_is_one_of_its_series() {
-    let labels: BTreeSet<String> = known_series().into_values().flatten().flatten().collect();
-    let own = [
-        "account_id",
-        "region",
-        "stack",
-        "runtime",
-        "action",
-        "reason",
-        "aws_service",
-        "range",
-        "pod",
-    ];
-    let grouping = Regex::new(r"(?:by|on|ignoring|without|group_left) \(([a-z0-9_, ]*)\)").unwrap();
-    for rule in rules(&rendered(WHOLE)) {
+    let known = known_and_recorded();
+    for rule in rules(&whole()) {
+        assert_groupings(&rule.expr, &known);
+    }
+}
+
+#[test]
+fn no_stack_can_overwrite_a_label_that_tells_what_an_alert_is_about() {
+    let grouping = Regex::new(r"by \(([a-z0-9_, ]*)\)").unwrap();
+    let mut derived: BTreeSet<String> = ["alertname", "alertstate", "range"]
+        .map(str::to_owned)
+        .into();
+    for rule in rules(&rendered(WHOLE)).filter(|rule| rule.alert.is_some()) {
         for found in grouping.captures_iter(&rule.expr) {
-            for label in found[1].split(", ").filter(|label| !label.is_empty()) {
-                assert!(
-                    labels.contains(label) || own.contains(&label),
-                    "no series has the label {label}: {rule:?}"
-                );
+            let labels = found[1].split(", ").filter(|label| !label.is_empty());
+            derived.extend(labels.map(str::to_owned));
+        }
+        derived.extend(rule.labels.keys().filter(|label| *label != "team").cloned());
+    }
+    for rule in rules(&rendered(WHOLE)).filter(|rule| rule.record.is_some()) {
+        derived.extend(
+            grouped_by(&rule.expr)
+                .into_iter()
+                .filter(|label| !label.is_empty()),
+        );
+    }
+    assert_eq!(derived, TAKEN.map(str::to_owned).into());
+}
+
+#[test]
+fn an_alert_hides_only_what_is_not_more_urgent() {
+    let severity = |id: &str| alerts().find(|alert| alert.id == id).unwrap().severity;
+    for alert in alerts() {
+        for consequence in &alert.inhibits {
+            // Critical is the first of them.
+            assert!(
+                severity(consequence) >= alert.severity,
+                "{} hides {consequence}",
+                alert.id
+            );
+        }
+    }
+    assert!(Severity::Critical < Severity::Info);
+}
+
+#[test]
+fn no_range_of_a_counter_is_shorter_than_polling_allows() {
+    let range = Regex::new(r"\[([0-9a-z]+)\]").unwrap();
+    let mut seen = 0;
+    for interval in LADDER.into_iter().chain([420, 3600]) {
+        let spec = format!("{WHOLE}, services: {{}}");
+        let groups = rendered_at(&spec, Duration::from_secs(interval));
+        let window = 2 * interval + 180;
+        for rule in rules(&groups).filter(|rule| !rule.expr.contains("avg_over_time(table:")) {
+            for found in range.captures_iter(&rule.expr) {
+                let seconds = match found[1].strip_suffix('d') {
+                    Some(days) => days.parse::<u32>().unwrap() * 86_400,
+                    None => found[1].parse::<Duration>().unwrap().as_secs(),
+                };
+                assert!(seconds >= window, "{interval}: {}", rule.expr);
+                seen += 1;
             }
         }
     }
+    assert!(seen > 500, "{seen}");
 }
 
 #[test]
@@ -199,16 +382,16 @@ fn every_alert_is_complete_and_within_its_own_bounds() {
                 );
             }
         }
-        let longest = longest_range(&alert.expr);
+        let named = |range: &Range| alert.expr.contains(&format!("${{{}}}", range.as_str()));
+        let longest = Range::ALL.into_iter().filter(named).next_back();
         assert_eq!(
-            alert.range.map(Duration::as_secs),
-            longest,
+            alert.range, longest,
             "{}: its range is not the longest in its expression",
             alert.id
         );
         assert_eq!(
             alert.weekly,
-            alert.expr.contains("offset 1w") || alert.expr.contains("[1d]"),
+            alert.expr.contains("offset 1w") || alert.expr.contains("${day}"),
             "{}",
             alert.id
         );
@@ -232,21 +415,9 @@ fn every_alert_is_complete_and_within_its_own_bounds() {
     }
 }
 
-/// The longest literal range, in seconds.
-fn longest_range(expr: &str) -> Option<u32> {
-    Regex::new(r"\[([0-9]+)([hd])\]")
-        .unwrap()
-        .captures_iter(expr)
-        .map(|found| {
-            let unit = if &found[2] == "h" { 3600 } else { 86_400 };
-            found[1].parse::<u32>().unwrap() * unit
-        })
-        .max()
-}
-
 #[test]
 fn nothing_is_left_of_the_placeholders_and_every_alert_is_rendered() {
-    let groups = rendered(WHOLE);
+    let groups = whole();
     let text = serde_json::to_string(&groups).unwrap();
     assert!(!text.contains("${"), "{text}");
     let rendered: BTreeSet<_> = rules(&groups)
@@ -347,7 +518,16 @@ fn what_the_stack_does_not_have_has_no_rules() {
 fn alerts_on_counters_wait_while_the_exporter_catches_up() {
     let groups = rendered(WHOLE);
     for alert in alerts() {
-        let expr = rule(&groups, &alert.id).unwrap().expr;
+        let Some(Rule { expr, .. }) = rule(&groups, &alert.id) else {
+            assert!(
+                alert.id.starts_with("NightjarOperator")
+                    || operator::group("", "")
+                        .rules
+                        .iter()
+                        .any(|rule| rule.alert.as_ref() == Some(&alert.id))
+            );
+            continue;
+        };
         assert_eq!(
             expr.contains("unless on (account_id, region)"),
             guarded(alert),
@@ -361,7 +541,7 @@ fn guarded(alert: &Alert) -> bool {
         .iter()
         .find(|room| room.alerts.iter().any(|other| other.id == alert.id))
         .unwrap();
-    alert.counts && room.service != "nightjar"
+    alert.counts && !["nightjar", "operator"].contains(&room.service.as_str())
 }
 
 const ROUTE: &str = "alerts: {route: {receivers: [{name: pager, pagerDuty: {routingKeySecretRef: {name: pd, key: k}}}, \
@@ -426,12 +606,10 @@ fn a_route_to_nobody_is_refused_by_name() {
 }
 
 #[test]
-fn every_panel_names_only_series_that_there_are() {
-    let known = known_series();
-    let rules_of_whole = rendered(WHOLE);
-    let recorded: BTreeSet<&str> = rules(&rules_of_whole)
-        .filter_map(|rule| rule.record.as_deref())
-        .collect();
+fn every_panel_names_only_series_and_labels_that_there_are() {
+    let known = known_and_recorded();
+    let matcher = Regex::new(r#"([a-z_]+)(?:=|!=|=~|!~)""#).unwrap();
+    let shown = Regex::new(r"\{\{([a-z_]+)\}\}").unwrap();
     let series = Regex::new(r"([a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?").unwrap();
     let variables = Regex::new(r"\$([a-z]+)").unwrap();
     let mut seen = 0;
@@ -452,16 +630,44 @@ fn every_panel_names_only_series_that_there_are() {
             for query in &panel.queries {
                 let expr = query.expression();
                 assert!(!expr.contains("${"), "{expr}");
-                for name in series.find_iter(&expr).map(|name| name.as_str()) {
+                assert_groupings(&expr, &known);
+                let mut labels = BTreeSet::new();
+                for found in series.find_iter(&expr) {
+                    let (name, after) = (found.as_str(), &expr[found.end()..]);
+                    let Some(selector) = after
+                        .strip_prefix('{')
+                        .and_then(|rest| rest.split_once('}'))
+                    else {
+                        assert_eq!(name, "aws_service", "{expr}");
+                        continue;
+                    };
                     seen += 1;
+                    let Some(of_series) = known.get(name) else {
+                        panic!("{}: {}: {name}", dashboard.uid, panel.title);
+                    };
+                    labels.extend(of_series.iter().cloned());
+                    for label in matcher.captures_iter(selector.0) {
+                        assert!(
+                            of_series.contains(&label[1]),
+                            "{name} has no label {}: {expr}",
+                            &label[1]
+                        );
+                    }
+                }
+                if expr.contains(" by (") {
+                    labels = grouped_by(&expr);
+                }
+                for label in query
+                    .legend()
+                    .iter()
+                    .flat_map(|legend| shown.captures_iter(legend))
+                {
                     assert!(
-                        known.contains_key(name)
-                            || recorded.contains(name)
-                            || name == "aws_service"
-                            || name.starts_with("process_"),
-                        "{}: {}: {name}",
+                        labels.contains(&label[1]),
+                        "{}: {}: no label {}",
                         dashboard.uid,
-                        panel.title
+                        panel.title,
+                        &label[1]
                     );
                 }
                 for variable in variables.captures_iter(&expr) {
@@ -474,6 +680,25 @@ fn every_panel_names_only_series_that_there_are() {
                 }
             }
             if let Some(link) = &panel.link {
+                // What a link hands over must be in what is clicked on.
+                if panel.kind != Kind::Table {
+                    let expr = panel.queries[0].expression();
+                    let labels = if expr.contains(" by (") {
+                        let of_all = ["namespace", "stack"].map(|label| expr.contains(label));
+                        assert!(of_all.iter().all(|there| *there), "{expr}");
+                        grouped_by(&expr)
+                    } else {
+                        let name = series.find(&expr).unwrap().as_str();
+                        known[name].clone()
+                    };
+                    for (label, _) in singled_out(link) {
+                        assert!(
+                            labels.contains(label),
+                            "{}: no {label}: {expr}",
+                            panel.title
+                        );
+                    }
+                }
                 assert!(
                     super::dashboards::dashboards()
                         .iter()
@@ -484,4 +709,308 @@ fn every_panel_names_only_series_that_there_are() {
         }
     }
     assert!(seen > 60, "{seen}");
+}
+
+/// The fields of a JSON object are all among those that Grafana's schema has there.
+fn assert_fields(value: &serde_json::Value, path: &str, known: &[&str]) {
+    for field in value
+        .as_object()
+        .unwrap_or_else(|| panic!("{path}: {value}"))
+        .keys()
+    {
+        assert!(
+            known.contains(&field.as_str()),
+            "{path} has no field {field}"
+        );
+    }
+}
+
+/// Against dashboard_kind.cue and the panels' own schemas of Grafana 11, as far as the dashboards use them: a field that
+/// is spelt wrong is ignored by Grafana, and nobody sees it.
+#[test]
+fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {
+    const UNITS: [&str; 8] = [
+        "short",
+        "percentunit",
+        "s",
+        "bytes",
+        "ops",
+        "reqps",
+        "currencyUSD",
+        "none",
+    ];
+    const COLOURS: [&str; 5] = ["green", "orange", "red", "transparent", "text"];
+    let variable = Regex::new(r"\$\{?([a-z]+)").unwrap();
+    for dashboard in super::dashboards::dashboards() {
+        let json = super::dashboards::json(dashboard);
+        let uid = &dashboard.uid;
+        assert_fields(
+            &json,
+            uid,
+            &[
+                "uid",
+                "title",
+                "description",
+                "tags",
+                "schemaVersion",
+                "version",
+                "editable",
+                "fiscalYearStartMonth",
+                "graphTooltip",
+                "refresh",
+                "time",
+                "timepicker",
+                "timezone",
+                "weekStart",
+                "links",
+                "annotations",
+                "templating",
+                "panels",
+            ],
+        );
+        let mut names = BTreeSet::new();
+        for variable in json["templating"]["list"].as_array().unwrap() {
+            assert!(
+                names.insert(variable["name"].as_str().unwrap().to_owned()),
+                "{variable}"
+            );
+            assert_fields(
+                variable,
+                uid,
+                &[
+                    "name",
+                    "label",
+                    "type",
+                    "query",
+                    "hide",
+                    "current",
+                    "includeAll",
+                    "multi",
+                    "options",
+                    "refresh",
+                    "regex",
+                    "datasource",
+                    "definition",
+                    "sort",
+                    "allValue",
+                    "description",
+                ],
+            );
+            let kinds = ["datasource", "query", "custom"];
+            assert!(
+                kinds.contains(&variable["type"].as_str().unwrap()),
+                "{variable}"
+            );
+        }
+        assert!(names.contains("datasource"));
+        let mut taken: Vec<[u64; 4]> = Vec::new();
+        for panel in json["panels"].as_array().unwrap() {
+            let at = format!("{uid}: {}", panel["title"]);
+            let of = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+            let [x, y, w, h] = ["x", "y", "w", "h"].map(of);
+            assert!(w >= 1 && h >= 1 && x + w <= 24, "{at}");
+            let free =
+                |[a, b, c, d]: &[u64; 4]| x + w <= *a || a + c <= x || y + h <= *b || b + d <= y;
+            assert!(taken.iter().all(free), "{at} covers another panel");
+            taken.push([x, y, w, h]);
+            if panel["type"] == "row" {
+                assert_fields(
+                    panel,
+                    &at,
+                    &["id", "type", "title", "collapsed", "panels", "gridPos"],
+                );
+                continue;
+            }
+            assert_fields(
+                panel,
+                &at,
+                &[
+                    "id",
+                    "type",
+                    "title",
+                    "description",
+                    "gridPos",
+                    "datasource",
+                    "targets",
+                    "fieldConfig",
+                    "options",
+                    "transformations",
+                ],
+            );
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{at}");
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert_fields(
+                defaults,
+                &at,
+                &[
+                    "unit",
+                    "color",
+                    "custom",
+                    "links",
+                    "mappings",
+                    "thresholds",
+                    "noValue",
+                ],
+            );
+            assert!(
+                UNITS.contains(&defaults["unit"].as_str().unwrap()),
+                "{at}: {defaults}"
+            );
+            let steps = defaults["thresholds"]["steps"].as_array().unwrap();
+            let begins: Vec<Option<f64>> =
+                steps.iter().map(|step| step["value"].as_f64()).collect();
+            assert!(
+                begins[0].is_none() && begins[1..].iter().all(Option::is_some),
+                "{at}: {steps:?}"
+            );
+            assert!(begins.is_sorted_by(|a, b| a < b), "{at}: {steps:?}");
+            for step in steps {
+                assert!(
+                    COLOURS.contains(&step["color"].as_str().unwrap()),
+                    "{at}: {step}"
+                );
+            }
+            let (options, custom): (&[&str], &[&str]) = match panel["type"].as_str().unwrap() {
+                "stat" => (
+                    &[
+                        "colorMode",
+                        "graphMode",
+                        "justifyMode",
+                        "orientation",
+                        "reduceOptions",
+                        "textMode",
+                        "wideLayout",
+                    ],
+                    &[],
+                ),
+                "timeseries" => (
+                    &["legend", "tooltip"],
+                    &[
+                        "drawStyle",
+                        "lineWidth",
+                        "fillOpacity",
+                        "showPoints",
+                        "spanNulls",
+                        "axisSoftMin",
+                        "thresholdsStyle",
+                    ],
+                ),
+                "table" => (&["showHeader", "cellHeight"], &["align", "filterable"]),
+                other => panic!("{at}: {other}"),
+            };
+            assert_fields(&panel["options"], &at, options);
+            assert_fields(&defaults["custom"], &at, custom);
+            let mut references = BTreeSet::new();
+            for target in panel["targets"].as_array().unwrap() {
+                assert_fields(
+                    target,
+                    &at,
+                    &[
+                        "refId",
+                        "datasource",
+                        "expr",
+                        "legendFormat",
+                        "instant",
+                        "range",
+                        "editorMode",
+                        "format",
+                    ],
+                );
+                assert!(references.insert(target["refId"].to_string()), "{at}");
+                for name in variable.captures_iter(target["expr"].as_str().unwrap()) {
+                    assert!(
+                        names.contains(&name[1]),
+                        "{at}: there is no variable {}",
+                        &name[1]
+                    );
+                }
+            }
+        }
+        for annotation in json["annotations"]["list"].as_array().unwrap() {
+            let text = annotation["expr"].as_str().unwrap();
+            for name in variable.captures_iter(text) {
+                assert!(
+                    names.contains(&name[1]),
+                    "{uid}: there is no variable {} for {text}",
+                    &name[1]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_threshold_that_is_drawn_by_an_alert_s_name_has_one() {
+    for panel in super::dashboards::dashboards()
+        .iter()
+        .flat_map(|d| &d.rows)
+        .flat_map(|row| &row.panels)
+    {
+        for step in panel.thresholds.iter().skip(1) {
+            assert!(step.begin().is_some(), "{}: {step:?}", panel.title);
+        }
+    }
+}
+
+#[test]
+fn an_objective_of_latency_says_which_quantile_judges_it() {
+    let text = |spec: &str| {
+        let groups = rendered(spec);
+        rule(&groups, "ObjectiveBurnsFast").unwrap().annotations["description"].clone()
+    };
+    let with = |target: &str| {
+        format!(
+            "objectives: [{{name: quick, target: '{target}', of: {{table: orders}}, latencyBelow: 20ms}}]"
+        )
+    };
+    let judged = text(&with("99"));
+    assert!(
+        judged.contains("Judged by quantile 0.99") && !judged.contains("add"),
+        "{judged}"
+    );
+    let roughly = text(&with("99.9"));
+    assert!(
+        roughly.contains("Judged by quantile 0.99")
+            && roughly.contains("add \"0.999\" to spec.latency.quantiles"),
+        "{roughly}"
+    );
+}
+
+#[test]
+fn an_objective_that_nothing_could_judge_is_refused_by_name() {
+    let text = "{apiVersion: nightjar.dev/v1alpha1, kind: ServerlessStack, metadata: {name: a}, spec: {regions: [eu-west-1], \
+         select: [{names: [a]}], latency: {quantiles: []}, services: {lambda: {}}, \
+         objectives: [{name: a, target: '99', of: {function: pay}, latencyBelow: 1s}, {name: b, target: '99', of: {table: orders}}]}}";
+    let stack: ServerlessStack = serde_saphyr::from_str(text).unwrap();
+    let found = crate::api::validate::validate(&stack);
+    let fields: Vec<&str> = found.iter().map(|invalid| &*invalid.field).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.objectives[0].latencyBelow",
+            "spec.objectives[1].of.table"
+        ]
+    );
+}
+
+#[test]
+fn the_name_of_what_an_objective_is_about_is_never_taken_for_a_template() {
+    let groups = rendered("objectives: [{name: a, target: '99', of: {api: {name: '{{ shop'}}}]");
+    assert_eq!(
+        rule(&groups, "ObjectiveBurnsFast").unwrap().labels["api_name"],
+        "{{`{{`}} shop"
+    );
+}
+
+#[test]
+fn a_stop_by_the_budget_is_told_only_of_a_stack_that_has_one() {
+    let without = rendered("services: {}");
+    assert_eq!(rule(&without, "NightjarBudgetExhausted"), None);
+    assert!(
+        !rule(&without, "NightjarDataOld")
+            .unwrap()
+            .expr
+            .contains("budget")
+    );
+    assert_eq!(rule(&without, "NightjarShardMissing"), None);
 }

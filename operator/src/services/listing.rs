@@ -5,7 +5,7 @@
 
 use aws_sdk_cloudwatch::types::RecentlyActive;
 
-use crate::aws::{AwsError, Clients};
+use crate::aws::{AwsError, Clients, Pages};
 
 /// So many minutes may pass before a metric that has datapoints is listed. One that was not listed
 /// at a time had none before that time less these minutes.
@@ -50,6 +50,7 @@ async fn list(
         .collect();
     let mut found = Vec::new();
     let mut token = None;
+    let mut pages = Pages::of("cloudwatch:ListMetrics");
     loop {
         let request = aws
             .cloudwatch
@@ -72,7 +73,7 @@ async fn list(
             };
             found.extend(dimensions.iter().map(value).collect::<Option<Vec<_>>>());
         }
-        token = page.next_token().map(str::to_owned);
+        token = pages.after(page.next_token())?;
         if token.is_none() {
             return Ok(found);
         }

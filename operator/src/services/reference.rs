@@ -34,6 +34,10 @@ pub enum Page {
     Iam,
     /// All alerts and recording rules.
     Alerts,
+    /// The operator's own metrics.
+    OperatorMetrics,
+    /// The alerts about the operator, as the chart delivers them: a file of rules.
+    OperatorRules,
 }
 
 /// The IAM actions that a stack's exporter needs in each account, each with what it is for.
@@ -84,6 +88,8 @@ pub fn page(page: Page) -> String {
         Page::Metrics => metrics(),
         Page::Iam => iam(),
         Page::Alerts => crate::rules::pages::alerts(),
+        Page::OperatorMetrics => crate::controller::metrics::reference(),
+        Page::OperatorRules => crate::rules::operator::text(),
     }
 }
 
@@ -261,9 +267,16 @@ fn iam() -> String {
     for (action, reason) in COMMON_ACTIONS {
         let _ = writeln!(text, "| `{action}` | {reason} |");
     }
-    for id in ServiceId::ALL {
-        for action in id.service().iam_actions {
-            let _ = writeln!(text, "| `{action}` | discovery of {} |", id.name());
+    let mut told = BTreeSet::new();
+    for action in ServiceId::ALL
+        .iter()
+        .flat_map(|id| id.service().iam_actions)
+    {
+        if told.insert(action) {
+            let uses_it = |id: &&ServiceId| id.service().iam_actions.contains(action);
+            let services = ServiceId::ALL.iter().filter(uses_it).map(|id| id.name());
+            let services = services.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "| `{action}` | discovery of {services} |");
         }
     }
     text.push_str(

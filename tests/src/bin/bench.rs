@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use nightjar::api::exporter_status::ExporterStatus;
+use nightjar_tests::quiet::{Play, alarms};
 use nightjar_tests::samples::ranges;
+use nightjar_tests::simulator::account;
 use nightjar_tests::simulator::speed::{self, Figure};
 use nightjar_tests::simulator::{Options, Simulator};
-use nightjar_tests::{discovery_cost, http};
+use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost, panels, rule_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -41,10 +43,20 @@ enum Part {
     Exporter,
     /// Requests of discovery: fifty exporters in one account; the first snapshot of 10,000 functions
     Discovery,
+    /// Whether the engine is exact whatever happens, what it asks for and costs, how fresh it is
+    Engine,
+    /// CPU time and memory with 1,000, 10,000 and 100,000 functions
+    Growth,
     /// How fast 100,000 series are served
     Scrapes,
+    /// What the rules of a thousand functions cost a Prometheus, which must be in the path
+    Rules,
+    /// False alarms on a quiet day of the demo account, at 240 times the speed; `promtool` must be in the path
+    Quiet,
     /// The loop of editing and testing
     Loop,
+    /// The operator with one and with 1,000 stacks, outages and failovers; needs `tests/bench`
+    Operator,
     /// From kubectl apply to the first series in Prometheus; needs `tests/bench`
     Cluster,
 }
@@ -64,11 +76,29 @@ async fn main() -> anyhow::Result<()> {
         rows.extend(discovery_cost::first_snapshot(&args.nightjar).await?);
         rows.extend(discovery_cost::shared(&args.nightjar_dynamic).await?);
     }
+    if wanted(Part::Engine) {
+        rows.extend(engine_cost::exactness(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::lost_books(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::bill(&args.nightjar_dynamic).await?);
+        rows.extend(engine_cost::age(&args.nightjar_dynamic).await?);
+    }
+    if wanted(Part::Growth) {
+        rows.extend(engine_cost::growth(&args.nightjar).await?);
+    }
     if wanted(Part::Scrapes) {
         rows.extend(scrapes(&args.nightjar).await?);
     }
+    if wanted(Part::Rules) {
+        rows.extend(rule_cost::figures(&args.nightjar).await?);
+    }
+    if wanted(Part::Quiet) {
+        rows.push(quiet_day(&args.nightjar_dynamic).await?);
+    }
     if wanted(Part::Loop) {
         rows.push(edit_loop()?);
+    }
+    if wanted(Part::Operator) {
+        rows.extend(operator_cost::figures(&args.nightjar).await?);
     }
     if wanted(Part::Cluster) {
         rows.extend(cluster().await?);
@@ -275,6 +305,32 @@ async fn scrapes(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// A day on which nothing happens.
+#[expect(clippy::cast_precision_loss, reason = "alarms are few")]
+async fn quiet_day(nightjar: &Path) -> anyhow::Result<Figure> {
+    let play = Play {
+        // A Wednesday, from midnight to midnight.
+        from: account::Instant::parse("2026-11-18T00:00:00Z")
+            .map_err(anyhow::Error::msg)?
+            .ms
+            / 1000,
+        minutes: 24 * 60,
+        speed: 240.0,
+        incidents: Vec::new(),
+    };
+    let fired = alarms(nightjar, &play).await?;
+    if !fired.is_empty() {
+        println!("{fired}");
+    }
+    Ok(figure(
+        "false alarms on a quiet day",
+        fired.matches("alertname=").count() as f64,
+        "alerts",
+        0.0,
+        "the demo account without its incidents, an exporter that polls every five minutes and is restarted once",
+    ))
+}
+
 /// What somebody waits for who edits the product and runs the unit tests again.
 fn edit_loop() -> anyhow::Result<Figure> {
     let test = || -> anyhow::Result<Duration> {
@@ -399,7 +455,24 @@ async fn cluster() -> anyhow::Result<Vec<Figure>> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let series = begun.elapsed().as_secs_f64();
+    let asked = panels::ask(&prometheus, ".*").await?;
+    let slowest = asked
+        .iter()
+        .max_by_key(|asked| asked.took)
+        .context("the dashboards have queries")?;
     Ok(vec![
+        figure(
+            "the slowest of all panels' queries",
+            slowest.took.as_secs_f64() * 1e3,
+            "ms",
+            200.0,
+            &format!(
+                "{}: {}, of {} queries; best of three, in a Prometheus that is minutes old",
+                slowest.dashboard,
+                slowest.panel,
+                asked.len()
+            ),
+        ),
         figure(
             "apply to all objects created",
             objects,

@@ -2,15 +2,20 @@
 //!
 //! It opens the simulated shop for a while and closes it again, so that there is an end after
 //! which nothing can change any more, and waits until the exporter says that it counted past it.
+//! Which resources the stack has it asks the account itself, so that one that is missing shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_resourcegroupstagging::types::TagFilter;
 use clap::Parser;
 use nightjar_tests::http;
 use nightjar_tests::samples::{Range, Series, ranges};
 use nightjar_tests::truth::{same, source};
+use nightjar_tests::webhook::Seen;
 
 /// Compares the counters in Prometheus with the simulator's truth.
 #[derive(Debug, Parser)]
@@ -27,6 +32,12 @@ struct Args {
     /// The stack's name
     #[arg(long)]
     stack: String,
+    /// The stack's regions
+    #[arg(long = "region", default_values = ["eu-west-1", "us-east-1"])]
+    regions: Vec<String>,
+    /// What has one of these tags is a part of the stack
+    #[arg(long = "tag", value_name = "KEY=VALUE", default_values = ["app=checkout", "aws:cloudformation:stack-name=checkout-prod"])]
+    tags: Vec<String>,
     /// For how many minutes the shop is open
     #[arg(long, default_value_t = 2)]
     open_minutes: i64,
@@ -36,7 +47,16 @@ struct Args {
     /// How many rows of the table are printed; all are compared
     #[arg(long, default_value_t = 16)]
     rows: usize,
+    /// A webhook (tests/src/bin/webhook.rs) to which the stack's route leads: an incident happens while the shop is open, and its alert must
+    /// reach it
+    #[arg(long)]
+    webhook: Option<String>,
 }
+
+/// Whose runs fail while the shop is open, if there is a webhook to tell.
+const BROKEN: &str = "checkout-pay";
+/// The alert that must come of it.
+const ALERT: &str = "LambdaErrorRateCritical";
 
 /// One compared counter.
 struct Row {
@@ -67,10 +87,13 @@ async fn main() -> std::process::ExitCode {
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let limit = Duration::from_secs(args.patience);
-    let rows = tokio::time::timeout(limit, compare(args))
+    let (rows, opens) = tokio::time::timeout(limit, compare(args))
         .await
         .with_context(|| format!("the counters did not settle within {} s", args.patience))??;
     print(args, &rows);
+    if let Some(webhook) = &args.webhook {
+        told(webhook, opens).await?;
+    }
     let wrong = rows.iter().filter(|row| !row.equal).count();
     if wrong > 0 {
         bail!(
@@ -101,7 +124,7 @@ fn clock(seconds: i64) -> String {
     )
 }
 
-async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
+async fn compare(args: &Args) -> anyhow::Result<(Vec<Row>, i64)> {
     let selector = format!("namespace=\"{}\",stack=\"{}\"", args.namespace, args.stack);
     let counted = format!("nightjar_exporter_counted_through_timestamp_seconds{{{selector}}}[2h]");
     say("waiting for Prometheus' first scrape");
@@ -110,6 +133,9 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
     }
     let opens = (now() / 60 + 1) * 60;
     let closes = opens + 60 * args.open_minutes;
+    if args.webhook.is_some() {
+        break_a_function(&args.simulator).await?;
+    }
     open_hours(&args.simulator, Some((opens, closes))).await?;
     say(&format!(
         "the shop is open from {} to {} (UTC)",
@@ -127,7 +153,7 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
         #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
         let last = last as i64;
         if last >= closes {
-            return rows(args, &selector, opens, &through).await;
+            return Ok((rows(args, &selector, opens, &through).await?, opens));
         }
         if now() - reported >= 30 {
             reported = now();
@@ -138,6 +164,62 @@ async fn compare(args: &Args) -> anyhow::Result<Vec<Row>> {
             ));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Lets nearly every run of a function fail, from now on.
+async fn break_a_function(simulator: &str) -> anyhow::Result<()> {
+    let incident = serde_json::json!({
+        "what": "errors", "on": [BROKEN], "share": 0.9, "start": "2000-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z",
+    });
+    let body = serde_json::json!({"region": "eu-west-1", "incidents": [incident]});
+    say(&format!(
+        "an incident begins: nine of ten runs of {BROKEN} fail"
+    ));
+    http::request(
+        "PUT",
+        &format!("{simulator}/incidents"),
+        &[],
+        body.to_string(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Waits until the alert of the incident is at the webhook, and says when it came.
+async fn told(webhook: &str, opens: i64) -> anyhow::Result<()> {
+    const PATIENCE: i64 = 180;
+    let begun = now();
+    loop {
+        let seen: Vec<Seen> = http::json(webhook).await?;
+        let alert = seen.iter().find(|seen| {
+            let alert = &seen.alert;
+            alert.status == "firing"
+                && (alert.label("alertname"), alert.label("function_name")) == (ALERT, BROKEN)
+        });
+        if let Some(seen) = alert {
+            #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
+            let at = seen.at as i64;
+            println!(
+                "\nincident: nine of ten runs of {BROKEN} fail from {} on\n{ALERT} at the webhook at {}, {} s after: \"{}\"  reached",
+                clock(opens),
+                clock(at),
+                at - opens,
+                seen.alert.summary()
+            );
+            return Ok(());
+        }
+        if now() - begun > PATIENCE {
+            println!(
+                "\nincident: nine of ten runs of {BROKEN} fail from {} on\n{ALERT}  NOT REACHED",
+                clock(opens)
+            );
+            bail!(
+                "no {ALERT} about {BROKEN} has come to {webhook}; it got {} other notifications",
+                seen.len()
+            );
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -219,10 +301,85 @@ async fn rows(
             equal,
         });
     }
-    if rows.is_empty() {
-        bail!("Prometheus holds no counter of the stack");
+    for arn in members(args).await? {
+        if let Some((name, label, value)) = counter_of(&arn) {
+            ensure!(
+                rows.iter().any(|row| {
+                    let series = &row.series;
+                    series.name == name
+                        && series.label(label) == value
+                        && arn.contains(series.label("region"))
+                }),
+                "Prometheus holds no {name} of {arn}, which is a part of the stack"
+            );
+        }
     }
+    ensure!(
+        rows.iter().any(|row| row.aws > 0.0),
+        "nothing happened in the shop, so that zero is equal to zero: were its hours set?"
+    );
     Ok(rows)
+}
+
+/// The ARNs of what belongs to the stack.
+async fn members(args: &Args) -> anyhow::Result<BTreeSet<String>> {
+    let mut arns = BTreeSet::new();
+    for region in &args.regions {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&args.simulator)
+            .region(Region::new(region.clone()))
+            .credentials_provider(Credentials::new("AKIADEMO", "demo", None, None, "demo"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .load()
+            .await;
+        let client = aws_sdk_resourcegroupstagging::Client::new(&config);
+        for tag in &args.tags {
+            let (key, value) = tag
+                .split_once('=')
+                .with_context(|| format!("\"{tag}\" is not KEY=VALUE"))?;
+            let mut pages = client
+                .get_resources()
+                .tag_filters(TagFilter::builder().key(key).values(value).build())
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.with_context(|| format!("the resources tagged {tag}"))?;
+                let found = page.resource_tag_mapping_list();
+                arns.extend(
+                    found
+                        .iter()
+                        .filter_map(|r| r.resource_arn().map(str::to_owned)),
+                );
+            }
+        }
+    }
+    ensure!(!arns.is_empty(), "the account has no resource of the stack");
+    Ok(arns)
+}
+
+/// The counter that each resource of a watched kind has from its discovery on: its name, and the
+/// label that says whose it is.
+fn counter_of(arn: &str) -> Option<(&'static str, &'static str, &str)> {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (service, resource) = (parts.next()?, parts.nth(2)?);
+    match service {
+        "lambda" => resource
+            .strip_prefix("function:")
+            .map(|name| ("aws_lambda_invocations_total", "function_name", name)),
+        "dynamodb" => resource.strip_prefix("table/").map(|name| {
+            (
+                "aws_dynamodb_consumed_read_capacity_units_total",
+                "table_name",
+                name,
+            )
+        }),
+        "apigateway" => {
+            // /restapis/ID, /apis/ID, and the same with /stages/NAME
+            let id = resource.split('/').nth(2)?;
+            Some(("aws_apigateway_requests_total", "api_id", id))
+        }
+        _ => None,
+    }
 }
 
 fn print(args: &Args, rows: &[Row]) {
@@ -251,7 +408,7 @@ fn print(args: &Args, rows: &[Row]) {
         )
     };
     // One counter of each kind that moved, and all that differ.
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut shown: Vec<&Row> = rows.iter().filter(|row| !row.equal).collect();
     shown.extend(
         rows.iter()

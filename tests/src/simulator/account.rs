@@ -119,6 +119,8 @@ pub struct Region {
     pub state_machines: Vec<StateMachine>,
     /// What goes wrong, and when.
     pub incidents: Vec<Incident>,
+    /// How many runs of all functions may go on at once; left out: 1,000, as a new account has.
+    pub concurrency_limit: Option<u32>,
 }
 
 /// Lateness for each service that publishes metrics.
@@ -149,6 +151,8 @@ pub struct Lateness {
     pub reread: Reread,
     /// How far the region's aggregate series (no dimensions) lag behind their parts; negative: run ahead.
     pub aggregate_lag: SignedSpan,
+    /// How long after its first datapoint a series is listed; AWS says up to 15 minutes.
+    pub listing: Span,
 }
 
 impl Default for Lateness {
@@ -160,6 +164,7 @@ impl Default for Lateness {
             revision: Revision::default(),
             reread: Reread::default(),
             aggregate_lag: SignedSpan::default(),
+            listing: Span::seconds(0),
         }
     }
 }
@@ -707,12 +712,18 @@ pub struct Incident {
     pub what: IncidentKind,
     /// Names of functions, tables or APIs, `*` matches anything.
     pub on: Vec<Name>,
-    /// Share of requests that are hit (errors, throttles, timeouts).
+    /// Share of requests that are hit (all but latency, traffic and lag).
     #[serde(default)]
     pub share: f64,
-    /// How much slower (latency).
+    /// How much slower (latency), or how much more comes from outside (traffic; 0: nothing).
     #[serde(default = "default_factor")]
     pub factor: f64,
+    /// How old records and events are when they are read (lag).
+    #[serde(default)]
+    pub age: Span,
+    /// Why a table throttles; left out: some of each reason.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// First moment, for an incident that happens once.
     #[serde(default)]
     pub start: Option<Instant>,
@@ -742,6 +753,28 @@ pub enum IncidentKind {
     Latency,
     /// Invocations run until the function's timeout and fail.
     Timeouts,
+    /// Requests are answered with 4xx, or to a table are the client's fault.
+    ClientErrors,
+    /// `factor` times as many requests come from outside.
+    Traffic,
+    /// Who reads a stream, or works off events, is `age` behind.
+    Lag,
+    /// Lambda stops events that go round in a circle.
+    Recursion,
+}
+
+/// Why a table throttles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A hot partition.
+    KeyRange,
+    /// The provisioned capacity is used up.
+    Provisioned,
+    /// The maximum of an on-demand table.
+    Maximum,
+    /// The account's limit.
+    Account,
 }
 
 /// The shape of traffic over time.

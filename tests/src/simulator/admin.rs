@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Response, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::Instant;
+use super::account::{Incident, Instant};
 use super::faults::{Fault, Script};
 use super::lateness::View;
 use super::series::Series;
@@ -49,6 +50,7 @@ pub fn answer(
         (&Method::GET, "/clock") => Ok(clock(shared)),
         (&Method::PUT, "/clock") => put_clock(shared, body),
         (&Method::PUT, "/hours") => put_hours(shared, body),
+        (&Method::PUT, "/incidents") => put_incidents(shared, body),
         _ => return None,
     };
     Some(match outcome {
@@ -169,6 +171,25 @@ fn put_hours(shared: &Shared, body: &[u8]) -> Result<Value, String> {
     Ok(json!({}))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Incidents {
+    region: String,
+    incidents: Vec<Incident>,
+}
+
+fn put_incidents(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+    let Incidents { region, incidents } = std::str::from_utf8(body)
+        .map_err(|error| error.to_string())
+        .and_then(|text| serde_saphyr::from_str(text).map_err(|error| error.to_string()))
+        .map_err(|error| {
+            format!("the body must be {{\"region\": \"eu-west-1\", \"incidents\": [...]}} with incidents as in an account file: {error}")
+        })?;
+    let count = incidents.len();
+    shared.set_incidents(&region, incidents)?;
+    Ok(json!({"incidents": count}))
+}
+
 fn index(shared: &Shared) -> String {
     let world = shared.world();
     let mut rows = String::new();
@@ -196,6 +217,7 @@ fn index(shared: &Shared) -> String {
          <li><a href=/faults>/faults</a>: fault script (PUT, DELETE)\
          <li><a href=/clock>/clock</a>: simulated time (PUT {{\"advance_seconds\": 60}})\
          <li>/hours: when requests come in (PUT {{\"from\": SECONDS, \"until\": SECONDS}})\
+         <li>/incidents: what goes wrong besides, in a region (PUT {{\"region\": \"eu-west-1\", \"incidents\": [...]}})\
          <li>/truth?account=&amp;region=&amp;namespace=&amp;metric=&amp;stat=&amp;dim.NAME=&amp;start=&amp;end=: \
          final total of a window; visible=1: what can be read now\
          <li>/truth/series?account=&amp;region=&amp;resource=: series of a resource</ul>",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiError, Context, integer, list, open, seal, text};
 use super::lateness::View;
-use super::metrics::{Measure, ROWS};
+use super::metrics::{DYNAMODB, LAMBDA, Measure, ROWS};
 use super::model::RegionModel;
 use super::series::Series;
 use super::stats::{Stat, Summary};
@@ -58,7 +58,7 @@ struct Position {
 }
 
 /// Result of one query.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MetricResult {
     /// The query's id.
     pub id: String,
@@ -68,7 +68,7 @@ pub struct MetricResult {
     pub timestamps: Vec<i64>,
     /// Their values.
     pub values: Vec<f64>,
-    /// `Complete`, `PartialData` or `InternalError`.
+    /// `Complete`, `PartialData`, `InternalError` or `Forbidden`.
     pub status: &'static str,
 }
 
@@ -79,6 +79,8 @@ pub struct Answer {
     pub results: Vec<MetricResult>,
     /// Where the next page begins.
     pub next_token: Option<String>,
+    /// A message about the whole call.
+    pub message: Option<&'static str>,
 }
 
 impl Answer {
@@ -195,9 +197,34 @@ impl<'v> Request<'v> {
             .sum()
     }
 
+    /// The periods of its queries, in seconds.
+    pub fn periods(&self) -> impl Iterator<Item = i64> {
+        self.queries.iter().map(|q| q.period)
+    }
+
     /// Whether all of it is after this second.
     pub fn starts_after(&self, second: i64) -> bool {
         self.start > second
+    }
+
+    /// Whether it asks for the first page.
+    pub fn begins(&self) -> bool {
+        self.from.now_ms.is_none()
+    }
+
+    /// A token that leads to the first page.
+    pub fn first_page(&self, now_ms: i64) -> String {
+        let now_ms = Some(self.from.now_ms.unwrap_or(now_ms));
+        let from = Position {
+            now_ms,
+            ..Position::default()
+        };
+        from.token()
+    }
+
+    /// The whole minutes of its window, in seconds since 1970.
+    pub fn minutes(&self) -> impl Iterator<Item = i64> {
+        (self.start.div_euclid(60)..self.end.div_euclid(60)).map(|minute| minute * 60)
     }
 
     /// Leaves out all datapoints of trimmed counts.
@@ -307,6 +334,7 @@ impl<'v> Request<'v> {
         Answer {
             results,
             next_token: next.map(Position::token),
+            message: None,
         }
     }
 }
@@ -597,12 +625,22 @@ pub fn list_metrics(context: &Context, input: &Value) -> Result<Value, ApiError>
 fn listed(region: &RegionModel, series: &Series, now: i64, recent: Option<i64>) -> bool {
     if matches!(
         series.metric().measure,
-        Measure::ProvisionedRead | Measure::ProvisionedWrite | Measure::Level(_)
+        Measure::ProvisionedRead
+            | Measure::ProvisionedWrite
+            | Measure::Level(_)
+            | Measure::AccountCapacity(_)
+            | Measure::GreatestTable(_)
     ) {
         return true;
     }
     let minutes = recent.unwrap_or(14 * 1440);
-    (0..minutes).any(|back| {
+    let lateness = match series.metric().namespace {
+        DYNAMODB => &region.lateness.dynamodb,
+        LAMBDA => &region.lateness.lambda,
+        _ => &region.lateness.apigateway,
+    };
+    let newest = lateness.listing.ms / MINUTE_MS;
+    (newest..minutes).any(|back| {
         !series
             .minute(region, now - 1 - back, View::Final)
             .is_empty()

@@ -53,6 +53,32 @@ pub enum Effect {
     Truncate,
     /// Bytes at the beginning and in the middle of the answer are wrong.
     Corrupt,
+    /// Refused with this status and code.
+    Refuse {
+        /// 400, 403 ...
+        status: u16,
+        /// `RequestTimeTooSkewed`, `OptInRequired` ...
+        code: String,
+    },
+    /// The answer comes in small pieces, over so many real seconds.
+    Drip {
+        /// How long.
+        seconds: f64,
+    },
+    /// A proxy's page instead of an answer.
+    Html {
+        /// 200, 502 ...
+        status: u16,
+    },
+    /// An error's body under status 200.
+    ErrorIn200,
+    /// The answer says that it is compressed, and is not.
+    GzipLie,
+    /// The answer goes on for so many megabytes.
+    Huge {
+        /// How many.
+        megabytes: u64,
+    },
     /// Refused for lack of a permission, with the service's own code.
     AccessDenied,
     /// The credentials are refused as expired.
@@ -61,6 +87,33 @@ pub enum Effect {
     PartialData,
     /// `GetMetricData` marks every other result `InternalError` and leaves out its newest half.
     InternalError,
+    /// `GetMetricData` marks every so manieth result `Forbidden`, and leaves it empty.
+    Forbidden {
+        /// 1 is all of them.
+        every: usize,
+    },
+    /// `GetMetricData` has a message about the whole call, and answers all the same.
+    Messages,
+    /// `GetMetricData` answers with a token that leads to the same page.
+    TokenLoop,
+    /// The first page of `GetMetricData` is empty and has a token.
+    EmptyPage,
+    /// The results of `GetMetricData` and their datapoints come in another order.
+    Shuffle,
+    /// `GetMetricData` leaves out every so manieth result.
+    DropResults {
+        /// 1 is all of them.
+        every: usize,
+    },
+    /// `GetMetricData` gives every result twice.
+    DoubleResults,
+    /// `GetMetricData` adds a result that nobody asked for.
+    UnknownResults,
+    /// Results of `GetMetricData` have one value less than timestamps.
+    Ragged,
+    /// `GetMetricData` has datapoints that cannot be (negative, not a number, enormous, of an hour from now) in
+    /// minutes that have none.
+    Absurd,
     /// `GetMetricData` knows no trimmed counts: they have no datapoints.
     NoTrimmedCounts,
     /// `GetMetricData` refuses a call with any trimmed count in it.

@@ -26,6 +26,14 @@ impl Hours {
         self.until.store(until, Ordering::Release);
     }
 
+    /// Opens and closes as others do.
+    pub fn set_as(&self, others: &Self) {
+        self.set(
+            others.from.load(Ordering::Acquire),
+            others.until.load(Ordering::Acquire),
+        );
+    }
+
     /// Whether requests come in a minute.
     pub fn open(&self, minute: i64) -> bool {
         (self.from.load(Ordering::Acquire)..self.until.load(Ordering::Acquire)).contains(&minute)

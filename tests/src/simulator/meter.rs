@@ -1,6 +1,6 @@
 //! What clients asked for, and what AWS would charge for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -26,10 +26,14 @@ pub struct Reading {
     pub errors: u64,
     /// Requests that a fault script spoiled in any way.
     pub faults: u64,
+    /// Queries in requests that were answered.
+    pub queries: u64,
     /// Metrics that were billed: five statistics of one metric in one call are one.
     pub metrics_billed: u64,
     /// Datapoints that were returned.
     pub datapoints: u64,
+    /// Periods that were asked for, in seconds.
+    pub periods: BTreeSet<i64>,
     /// Dollars.
     pub dollars: f64,
 }

@@ -1,5 +1,7 @@
 //! The metrics that the simulator publishes: one row each.
 
+use super::account::Cause;
+
 /// Which dimensions a metric has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dims {
@@ -39,6 +41,15 @@ pub enum Dims {
     HttpApi,
     /// `ApiId`, `Stage`.
     HttpStage,
+}
+
+/// Whether capacity is read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
 }
 
 /// What is measured.
@@ -104,10 +115,16 @@ pub enum Measure {
     Utilization,
     /// Something that goes up and down below a bound, used or not.
     Level(u64),
-    /// So many of a thousand throttled reads.
-    PartOfReadThrottles(u64),
-    /// So many of a thousand throttled writes.
-    PartOfWriteThrottles(u64),
+    /// Reads that were throttled for a reason.
+    PartOfReadThrottles(Cause),
+    /// Writes that were throttled for a reason.
+    PartOfWriteThrottles(Cause),
+    /// Events that Lambda stopped because they go round in a circle.
+    Recursion,
+    /// Use of the account's capacity for provisioned tables, in percent.
+    AccountCapacity(Direction),
+    /// The same of the table that uses most of it.
+    GreatestTable(Direction),
     /// So many for a thousand writes.
     PartOfWrites(u64),
 }
@@ -119,7 +136,7 @@ pub enum Need {
     Nothing,
     /// A function that somebody invokes asynchronously.
     Async,
-    /// One that has a dead-letter queue besides.
+    /// One that has a dead-letter queue besides, which stands for a destination too.
     DeadLetter,
     /// One that a stream feeds.
     Stream,
@@ -248,12 +265,12 @@ pub const ROWS: &[Row] = &[
     row(LAMBDA, "AsyncEventAge", Dims::Region, Measure::AsyncAge).of(Need::Async),
     row(LAMBDA, "AsyncEventsDropped", Dims::Region, Measure::AsyncDropped).of(Need::Async),
     row(LAMBDA, "DeadLetterErrors", Dims::Region, Measure::DeadLetterErrors).of(Need::DeadLetter),
-    row(LAMBDA, "DestinationDeliveryFailures", Dims::Function, Measure::PartOfErrors(20)).of(Need::Async),
-    row(LAMBDA, "RecursiveInvocationsDropped", Dims::Function, Measure::Part(10)).of(Need::Async),
+    row(LAMBDA, "DestinationDeliveryFailures", Dims::Function, Measure::PartOfErrors(20)).of(Need::DeadLetter),
+    row(LAMBDA, "RecursiveInvocationsDropped", Dims::Function, Measure::Recursion).of(Need::Async),
     row(LAMBDA, "OversizedRecordCount", Dims::Function, Measure::Part(3)).of(Need::DocumentDb),
     row(LAMBDA, "SignatureValidationErrors", Dims::Function, Measure::PartOfErrors(30)).of(Need::Signed),
-    row(LAMBDA, "DestinationDeliveryFailures", Dims::Region, Measure::PartOfErrors(20)).of(Need::Async),
-    row(LAMBDA, "RecursiveInvocationsDropped", Dims::Region, Measure::Part(10)).of(Need::Async),
+    row(LAMBDA, "DestinationDeliveryFailures", Dims::Region, Measure::PartOfErrors(20)).of(Need::DeadLetter),
+    row(LAMBDA, "RecursiveInvocationsDropped", Dims::Region, Measure::Recursion).of(Need::Async),
     row(LAMBDA, "OversizedRecordCount", Dims::Region, Measure::Part(3)).of(Need::DocumentDb),
     row(LAMBDA, "SignatureValidationErrors", Dims::Region, Measure::PartOfErrors(30)).of(Need::Signed),
     row(LAMBDA, "OffsetLag", Dims::Function, Measure::Level(5000)).of(Need::Kafka),
@@ -332,19 +349,19 @@ pub const ROWS: &[Row] = &[
     row(DYNAMODB, "SuccessfulRequestLatency", Dims::Operation, Measure::SuccessDuration),
     row(DYNAMODB, "SystemErrors", Dims::Operation, Measure::SparseErrors),
     row(DYNAMODB, "UserErrors", Dims::Region, Measure::UserErrors),
-    row(DYNAMODB, "ReadKeyRangeThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(600)),
-    row(DYNAMODB, "ReadAccountLimitThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(100)),
-    row(DYNAMODB, "ReadProvisionedThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(300)).of(Need::ProvisionedTable),
-    row(DYNAMODB, "ReadMaxOnDemandThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(200)).of(Need::MaximumTable),
-    row(DYNAMODB, "WriteKeyRangeThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(600)),
-    row(DYNAMODB, "WriteAccountLimitThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(100)),
-    row(DYNAMODB, "WriteProvisionedThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(300)).of(Need::ProvisionedTable),
-    row(DYNAMODB, "WriteMaxOnDemandThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(200)).of(Need::MaximumTable),
+    row(DYNAMODB, "ReadKeyRangeThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(Cause::KeyRange)),
+    row(DYNAMODB, "ReadAccountLimitThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(Cause::Account)),
+    row(DYNAMODB, "ReadProvisionedThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(Cause::Provisioned)).of(Need::ProvisionedTable),
+    row(DYNAMODB, "ReadMaxOnDemandThroughputThrottleEvents", Dims::Table, Measure::PartOfReadThrottles(Cause::Maximum)).of(Need::MaximumTable),
+    row(DYNAMODB, "WriteKeyRangeThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(Cause::KeyRange)),
+    row(DYNAMODB, "WriteAccountLimitThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(Cause::Account)),
+    row(DYNAMODB, "WriteProvisionedThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(Cause::Provisioned)).of(Need::ProvisionedTable),
+    row(DYNAMODB, "WriteMaxOnDemandThroughputThrottleEvents", Dims::Table, Measure::PartOfWriteThrottles(Cause::Maximum)).of(Need::MaximumTable),
     row(DYNAMODB, "WriteThrottleEvents", Dims::Index, Measure::WriteThrottles),
-    row(DYNAMODB, "WriteKeyRangeThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(600)),
-    row(DYNAMODB, "WriteAccountLimitThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(100)),
-    row(DYNAMODB, "WriteProvisionedThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(300)).of(Need::ProvisionedTable),
-    row(DYNAMODB, "WriteMaxOnDemandThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(200)).of(Need::MaximumTable),
+    row(DYNAMODB, "WriteKeyRangeThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(Cause::KeyRange)),
+    row(DYNAMODB, "WriteAccountLimitThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(Cause::Account)),
+    row(DYNAMODB, "WriteProvisionedThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(Cause::Provisioned)).of(Need::ProvisionedTable),
+    row(DYNAMODB, "WriteMaxOnDemandThroughputThrottleEvents", Dims::Index, Measure::PartOfWriteThrottles(Cause::Maximum)).of(Need::MaximumTable),
     row(DYNAMODB, "ConditionalCheckFailedRequests", Dims::Table, Measure::PartOfWrites(12)),
     row(DYNAMODB, "TransactionConflict", Dims::Table, Measure::PartOfWrites(4)),
     row(DYNAMODB, "TimeToLiveDeletedItemCount", Dims::Table, Measure::PartOfWrites(700)).of(Need::TimeToLive),
@@ -359,10 +376,10 @@ pub const ROWS: &[Row] = &[
     row(DYNAMODB, "ConsumedChangeDataCaptureUnits", Dims::Kinesis, Measure::PartOfWrites(1000)).five(),
     row(DYNAMODB, "FailedToReplicateRecordCount", Dims::Kinesis, Measure::PartOfWrites(2)).five(),
     row(DYNAMODB, "ThrottledPutRecordCount", Dims::Kinesis, Measure::PartOfWrites(9)).five(),
-    row(DYNAMODB, "AccountProvisionedReadCapacityUtilization", Dims::Region, Measure::Level(100)).five(),
-    row(DYNAMODB, "MaxProvisionedTableReadCapacityUtilization", Dims::Region, Measure::Level(100)).five(),
-    row(DYNAMODB, "AccountProvisionedWriteCapacityUtilization", Dims::Region, Measure::Level(100)).five(),
-    row(DYNAMODB, "MaxProvisionedTableWriteCapacityUtilization", Dims::Region, Measure::Level(100)).five(),
+    row(DYNAMODB, "AccountProvisionedReadCapacityUtilization", Dims::Region, Measure::AccountCapacity(Direction::Read)).five(),
+    row(DYNAMODB, "MaxProvisionedTableReadCapacityUtilization", Dims::Region, Measure::GreatestTable(Direction::Read)).five(),
+    row(DYNAMODB, "AccountProvisionedWriteCapacityUtilization", Dims::Region, Measure::AccountCapacity(Direction::Write)).five(),
+    row(DYNAMODB, "MaxProvisionedTableWriteCapacityUtilization", Dims::Region, Measure::GreatestTable(Direction::Write)).five(),
     row(GATEWAY, "Count", Dims::RestStage, Measure::Handled),
     row(GATEWAY, "4XXError", Dims::RestStage, Measure::ClientErrors),
     row(GATEWAY, "5XXError", Dims::RestStage, Measure::Errors),

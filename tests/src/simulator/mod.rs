@@ -26,7 +26,7 @@ pub mod metrics;
 pub mod model;
 mod needs;
 mod quotas;
-mod random;
+pub mod random;
 pub mod series;
 mod server;
 mod services;
@@ -122,7 +122,12 @@ impl Simulator {
         let refused = |source| StartError::Listen { listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let shared = Arc::new(Shared::new(world, options.clock, options.limits));
+        let shared = Arc::new(Shared::new(
+            world,
+            account.clone(),
+            options.clock,
+            options.limits,
+        ));
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self {
             shared,
@@ -184,8 +189,7 @@ impl Simulator {
 
     /// Replaces all accounts, as if someone had deployed.
     pub fn replace_account(&self, account: &AccountFile) -> Result<(), AccountError> {
-        self.shared.set_world(World::compile("<account>", account)?);
-        Ok(())
+        self.shared.set_account(account)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct RegionModel {
     pub seed: u64,
     /// Lateness by service.
     pub lateness: LatenessByService,
+    /// How many runs of all functions may go on at once.
+    pub concurrency_limit: u32,
     /// Whatever has requests.
     pub nodes: Vec<Node>,
     /// Functions by name, in listing order (by name).

@@ -29,7 +29,6 @@ pub fn of(service: &str, operation: &str) -> Option<Limit> {
         ("lambda", "GetFunction") => limit("GetFunction", 100.0, 100.0),
         ("lambda", _) => limit("Lambda control plane", 15.0, 15.0),
         ("apigateway" | "apigatewayv2", _) => limit("API Gateway control plane", 10.0, 40.0),
-        ("dynamodb", "DescribeContinuousBackups") => limit("DescribeContinuousBackups", 10.0, 10.0),
         _ => return None,
     })
 }

@@ -3,15 +3,17 @@
 //! A query resolves to a `Series` by the table of `metrics`, and `Series::minute` computes a minute
 //! of it, final or as far as it is visible.
 
-use super::account::{IncidentKind, Protocol};
+use super::account::{Cause, IncidentKind, Protocol};
 use super::lateness::{Arrival, View};
-use super::metrics::{DYNAMODB, Dims, Measure, Need, ROWS, Row};
+use super::metrics::{DYNAMODB, Dims, Direction, Measure, Need, ROWS, Row};
 use super::model::{
     ApiModel, FunctionModel, Node, NodeId, OPERATIONS, READS, RegionModel, TableModel, alive,
 };
 use super::needs::{function_has, mapping_has, table_has};
 use super::random::{mix, text, unit};
-use super::traffic::{Happened, MINUTE_MS, Points, durations, happened, longest_us};
+use super::traffic::{
+    Happened, MINUTE_MS, Points, cause, durations, happened, lag_us, longest_us, stopped,
+};
 
 /// A series of a region: a metric with values for its dimensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +177,9 @@ impl Series {
             | Measure::PartOfDuration(_)
             | Measure::Utilization
             | Measure::AsyncAge
-            | Measure::IteratorAge => 1000,
+            | Measure::IteratorAge
+            | Measure::AccountCapacity(_)
+            | Measure::GreatestTable(_) => 1000,
             Measure::ConsumedRead | Measure::ConsumedWrite => 10,
             _ => 1,
         }
@@ -200,6 +204,8 @@ impl Series {
         let throttled =
             |node: &Node| node.throttles > 0.0 || incident(node, IncidentKind::Throttles);
         let failing = |node: &Node| node.errors > 0.0 || incident(node, IncidentKind::Errors);
+        let refused =
+            |node: &Node| node.client_errors > 0.0 || incident(node, IncidentKind::ClientErrors);
         let need = self.metric().need;
         let possible = match (&self.subject, measure) {
             (Subject::Function(f) | Subject::Version(f), _) => {
@@ -246,11 +252,10 @@ impl Series {
             (Subject::Operation(t, o), Measure::SparseErrors) => {
                 can(&region.tables[*t].operations[*o..=*o], &failing)
             }
-            (Subject::Tables, Measure::Level(_)) => !region.tables.is_empty(),
-            (Subject::Tables, _) => region
-                .tables
-                .iter()
-                .any(|t| can(&t.operations, &|n| n.client_errors > 0.0)),
+            (Subject::Tables, Measure::AccountCapacity(_) | Measure::GreatestTable(_)) => {
+                !region.tables.is_empty()
+            }
+            (Subject::Tables, _) => region.tables.iter().any(|t| can(&t.operations, &refused)),
             _ => true,
         };
         possible.then_some(self)
@@ -262,6 +267,9 @@ impl Series {
         let row = self.metric();
         if let Measure::Level(most) = row.measure {
             return level(self.key(region), minute, row.minutes, most, view);
+        }
+        if let Measure::AccountCapacity(_) | Measure::GreatestTable(_) = row.measure {
+            return account_capacity(region, row, minute, view);
         }
         // A datapoint of several minutes is made of all that happens in them.
         (minute..minute + row.minutes)
@@ -847,8 +855,9 @@ fn node_minute(
         // The queue refuses one in twenty of those, where there are enough.
         Measure::DeadLetterErrors => vec![(1, seen.errors / 60)],
         Measure::UserErrors => vec![(1, seen.client_errors)],
-        Measure::AsyncAge => ages(node.key, minute, seen.handled, 15_000),
-        Measure::IteratorAge => ages(node.key, minute, seen.handled, 900_000),
+        Measure::AsyncAge => ages(node, minute, seen.handled, 15_000),
+        Measure::IteratorAge => ages(node, minute, seen.handled, 900_000),
+        Measure::Recursion => vec![(1, stopped(node, minute, seen.handled))],
         Measure::Bytes => {
             let bytes = i64::try_from(seen.handled)
                 .unwrap_or(i64::MAX)
@@ -859,6 +868,8 @@ fn node_minute(
         | Measure::ConsumedWrite
         | Measure::Utilization
         | Measure::Level(_)
+        | Measure::AccountCapacity(_)
+        | Measure::GreatestTable(_)
         | Measure::PartOfReadThrottles(_)
         | Measure::PartOfWriteThrottles(_)
         | Measure::PartOfWrites(_)
@@ -887,6 +898,67 @@ fn sum_operations(
         })
         .map(|p| p.1)
         .sum()
+}
+
+/// How many requests to these operations were throttled for one reason.
+fn throttled_because(
+    region: &RegionModel,
+    nodes: &[NodeId],
+    why: Cause,
+    minute: i64,
+    view: View,
+) -> u64 {
+    let thousandths: u64 = nodes
+        .iter()
+        .map(|id| {
+            let all = sum_operations(region, &[*id], Measure::SparseThrottles, minute, view);
+            let share = match cause(&region.nodes[*id], minute) {
+                Some(cause) => u64::from(cause == why) * 1000,
+                // Where nobody says why there is some of each, so that every metric has values.
+                None => match why {
+                    Cause::KeyRange => 600,
+                    Cause::Provisioned => 300,
+                    Cause::Maximum => 200,
+                    Cause::Account => 100,
+                },
+            };
+            all * share
+        })
+        .sum();
+    thousandths / 1000
+}
+
+/// What the tables have provisioned as a part of what the account may, in thousandths of a percent.
+fn account_capacity(region: &RegionModel, row: &Row, minute: i64, view: View) -> Points {
+    // AWS's default quotas, in capacity units of a region.
+    const ACCOUNT: u64 = 80_000;
+    const TABLE: u64 = 40_000;
+    let visible = match view {
+        View::Final => true,
+        View::At(now) => now >= (minute + row.minutes) * MINUTE_MS,
+    };
+    if !visible || minute % row.minutes != 0 {
+        return Points::new();
+    }
+    let (Measure::AccountCapacity(direction) | Measure::GreatestTable(direction)) = row.measure
+    else {
+        return Points::new();
+    };
+    let units = region
+        .tables
+        .iter()
+        .filter(|table| alive(&table.settings.life, minute * MINUTE_MS))
+        .filter_map(TableModel::provisioned)
+        .map(|provisioned| match direction {
+            Direction::Read => provisioned.read,
+            Direction::Write => provisioned.write,
+        });
+    let part = if row.measure == Measure::AccountCapacity(direction) {
+        fraction(units.sum(), 100_000, ACCOUNT)
+    } else {
+        fraction(units.max().unwrap_or(0), 100_000, TABLE)
+    };
+    vec![(i64::try_from(part).unwrap_or(i64::MAX), 1)]
 }
 
 /// Metrics of a whole table are made of those of its operations.
@@ -931,13 +1003,11 @@ fn table_minute(
         )),
         Measure::ReadThrottles => counted(handled(reads, Measure::SparseThrottles)),
         Measure::WriteThrottles => counted(handled(writes, Measure::SparseThrottles)),
-        Measure::PartOfReadThrottles(part) => {
-            let all = handled(reads, Measure::SparseThrottles);
-            counted(fraction(all, part, 1000))
+        Measure::PartOfReadThrottles(why) => {
+            counted(throttled_because(region, reads, why, minute, view))
         }
-        Measure::PartOfWriteThrottles(part) => {
-            let all = handled(writes, Measure::SparseThrottles);
-            counted(fraction(all, part, 1000))
+        Measure::PartOfWriteThrottles(why) => {
+            counted(throttled_because(region, writes, why, minute, view))
         }
         Measure::PartOfWrites(part) => {
             counted(fraction(handled(writes, Measure::Handled), part, 1000))
@@ -999,11 +1069,14 @@ fn concurrency(took: &Points) -> Points {
     vec![(i64::try_from(peak).unwrap_or(i64::MAX), 1)]
 }
 
-fn ages(key: u64, minute: i64, count: u64, most_us: u64) -> Points {
+fn ages(node: &Node, minute: i64, count: u64, most_us: u64) -> Points {
     if count == 0 {
         return Points::new();
     }
-    let age = 1000 + mix(mix(key, minute.cast_unsigned()), 0xa9e) % most_us;
+    if let Some(behind) = lag_us(node, minute) {
+        return vec![(behind, count)];
+    }
+    let age = 1000 + mix(mix(node.key, minute.cast_unsigned()), 0xa9e) % most_us;
     let age = i64::try_from(age).unwrap_or(i64::MAX);
     vec![(age, count - count / 10), (age * 3, count / 10)]
 }

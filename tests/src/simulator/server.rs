@@ -15,6 +15,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use serde_json::{Map, Value};
 
+use super::account::{AccountError, AccountFile, Incident};
 use super::api::{ApiError, Context};
 use super::clock::Clock;
 use super::faults::{Effect, Fault, Script};
@@ -33,6 +34,8 @@ const MAX_BODY: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Shared {
     world: RwLock<Arc<World>>,
+    /// What the world was made of.
+    file: RwLock<AccountFile>,
     /// The simulated time.
     pub clock: Clock,
     meter: Mutex<Meter>,
@@ -65,9 +68,10 @@ struct Caller<'a> {
 
 impl Shared {
     /// Makes the state of a server.
-    pub fn new(world: World, clock: Clock, limits: bool) -> Self {
+    pub fn new(world: World, file: AccountFile, clock: Clock, limits: bool) -> Self {
         Self {
             world: RwLock::new(Arc::new(world)),
+            file: RwLock::new(file),
             clock,
             meter: Mutex::default(),
             faults: Mutex::default(),
@@ -83,8 +87,33 @@ impl Shared {
     }
 
     /// Replaces the accounts.
-    pub fn set_world(&self, world: World) {
+    pub fn set_account(&self, file: &AccountFile) -> Result<(), AccountError> {
+        self.play(file)?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file.clone();
+        Ok(())
+    }
+
+    fn play(&self, file: &AccountFile) -> Result<(), AccountError> {
+        let world = World::compile("<account>", file)?;
+        world.hours.set_as(&self.world().hours);
         *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+        Ok(())
+    }
+
+    /// Adds incidents to those of the file in a region of the first account, until others are put in their place.
+    pub fn set_incidents(&self, region: &str, incidents: Vec<Incident>) -> Result<(), String> {
+        let mut file = self
+            .file
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        file.accounts
+            .first_mut()
+            .and_then(|account| account.regions.get_mut(region))
+            .ok_or_else(|| format!("the account file has nothing in the region \"{region}\""))?
+            .incidents
+            .extend(incidents);
+        self.play(&file).map_err(|error| error.to_string())
     }
 
     /// The meter.
@@ -140,21 +169,26 @@ pub async fn handle(
     Ok(finish(&shared, response))
 }
 
-/// Plays the agent of EKS Pod Identity: not AWS, but where a pod's credentials come from.
+/// Plays the agent of EKS Pod Identity: not AWS, but where a pod's credentials come from. Scripts call it
+/// `agent:Credentials`.
 fn pod_credentials(shared: &Shared, parts: &Parts) -> Response<Payload> {
     let token = parts.headers.get(AUTHORIZATION);
     let answer = token
         .and_then(|token| token.to_str().ok())
         .and_then(|token| sts::pod_credentials(&shared.world(), token, shared.clock.now_ms()));
-    let (status, body) = match answer {
-        Some(credentials) => (200, credentials),
-        None => (
+    let effect = shared.faults().strike("agent:Credentials", "", "");
+    let (status, body) = match (effect, answer) {
+        (Some(Effect::Error { status }), _) => {
+            (status, serde_json::json!({"message": "the agent failed"}))
+        }
+        (_, Some(credentials)) => (200, credentials),
+        (_, None) => (
             401,
             serde_json::json!({"message": "the token is not valid"}),
         ),
     };
     let mut response = Response::new(Payload::Whole(Full::new(Bytes::from(body.to_string()))));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).expect("both are statuses");
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     response
 }
 
@@ -395,6 +429,7 @@ fn carry_out(
             reading.metrics_billed += billed;
             if let Reply::Metrics(answer) = &reply {
                 reading.datapoints += answer.datapoints() as u64;
+                reading.queries += answer.results.len() as u64;
             }
             drop(meter);
             wire::respond(call.protocol, reply, request_id)
@@ -434,6 +469,13 @@ fn attempt(
                 *status,
                 "InternalFailure",
                 "The request failed due to an internal error.",
+            ));
+        }
+        Some(Effect::Refuse { status, code }) => {
+            return Err(ApiError::with_status(
+                *status,
+                code,
+                "The script refuses the request.",
             ));
         }
         Some(Effect::AccessDenied) => return Err(denied(caller, call, api)),
@@ -481,6 +523,12 @@ fn attempt(
             if !take(quotas::datapoints(recent), cost) {
                 return Err(throttled(&call.service));
             }
+            let mut meter = shared.meter();
+            meter
+                .of(account, region, api)
+                .periods
+                .extend(request.periods());
+            drop(meter);
             let mut answer = request.answer(context.region, context.now_ms);
             super::spoil::spoil_metrics(&mut answer, &request, effect, context.now_ms);
             Ok((Reply::Metrics(answer), request.billed()))

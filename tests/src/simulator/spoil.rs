@@ -1,10 +1,12 @@
 //! Spoiled answers: what a fault script does to a response that was already right.
 
 use std::convert::Infallible;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{fmt, io};
 
 use http_body_util::{BodyExt, Full};
@@ -12,8 +14,9 @@ use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 
-use super::cloudwatch::{Answer, Request};
+use super::cloudwatch::{Answer, MetricResult, Request};
 use super::faults::Effect;
 
 /// A connection that can be reset: what the peer sees is RST, not an orderly end.
@@ -79,11 +82,32 @@ impl fmt::Display for Spoiled {
 
 impl std::error::Error for Spoiled {}
 
-/// A response body that may break off.
+/// Into so many pieces a dripping body is cut.
+const DROPS: usize = 20;
+/// What a body that goes on for long goes on with.
+const CHUNK: Bytes = Bytes::from_static(&[b' '; 1 << 16]);
+
+/// A response body that may break off, or be late, or not end.
 #[derive(Debug)]
 pub enum Payload {
     /// All of it.
     Whole(Full<Bytes>),
+    /// All of it, piece by piece.
+    Dripping {
+        /// What still comes.
+        left: Bytes,
+        /// How much of it at once.
+        piece: usize,
+        /// How long apart.
+        pause: Duration,
+        /// Until the next piece.
+        sleep: Pin<Box<Sleep>>,
+    },
+    /// So many bytes of nothing.
+    Long {
+        /// How many still come.
+        left: u64,
+    },
     /// A part of it; after that the connection is cut.
     Broken {
         /// What still comes.
@@ -105,6 +129,31 @@ impl Body for Payload {
             Self::Whole(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(|never: Infallible| match never {}))),
+            Self::Dripping {
+                left,
+                piece,
+                pause,
+                sleep,
+            } => {
+                if left.is_empty() {
+                    return Poll::Ready(None);
+                }
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                sleep.as_mut().reset(Instant::now() + *pause);
+                let now = left.split_to((*piece).min(left.len()));
+                Poll::Ready(Some(Ok(Frame::data(now))))
+            }
+            Self::Long { left } => {
+                if *left == 0 {
+                    return Poll::Ready(None);
+                }
+                let length = (CHUNK.len() as u64).min(*left);
+                *left -= length;
+                let now = CHUNK.slice(..usize::try_from(length).unwrap_or(0));
+                Poll::Ready(Some(Ok(Frame::data(now))))
+            }
             Self::Broken { part, .. } => {
                 Poll::Ready(Some(part.take().map(Frame::data).ok_or(Spoiled)))
             }
@@ -114,6 +163,8 @@ impl Body for Payload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(body) => body.size_hint(),
+            Self::Dripping { left, .. } => SizeHint::with_exact(left.len() as u64),
+            Self::Long { left } => SizeHint::with_exact(*left),
             Self::Broken { promised, .. } => SizeHint::with_exact(*promised),
         }
     }
@@ -143,8 +194,46 @@ pub fn spoil(
             }
             Payload::Whole(Full::new(Bytes::from(bytes)))
         })),
+        Some(Effect::Drip { seconds }) => Ok(response.map(|body| {
+            let left = whole(body);
+            let pause = Duration::try_from_secs_f64(*seconds).unwrap_or_default()
+                / u32::try_from(DROPS).unwrap_or(1);
+            Payload::Dripping {
+                piece: left.len().div_ceil(DROPS).max(1),
+                left,
+                pause,
+                sleep: Box::pin(tokio::time::sleep(pause)),
+            }
+        })),
+        Some(Effect::Html { status }) => {
+            let page = "<!doctype html><title>Error</title><h1>The proxy is not amused</h1>\n";
+            Ok(instead(response, *status, "text/html", page))
+        }
+        Some(Effect::ErrorIn200) => {
+            let error = r#"{"__type":"InternalFailure","message":"The request failed."}"#;
+            Ok(instead(response, 200, "application/json", error))
+        }
+        Some(Effect::GzipLie) => {
+            let mut response = response.map(Payload::Whole);
+            super::wire::set(&mut response, "content-encoding", "gzip");
+            Ok(response)
+        }
+        Some(Effect::Huge { megabytes }) => Ok(response.map(|_| Payload::Long {
+            left: megabytes << 20,
+        })),
         _ => Ok(response.map(Payload::Whole)),
     }
+}
+
+fn instead(
+    mut response: Response<Full<Bytes>>,
+    status: u16,
+    content_type: &'static str,
+    body: &'static str,
+) -> Response<Payload> {
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    super::wire::set(&mut response, "content-type", content_type);
+    response.map(|_| Payload::Whole(Full::new(Bytes::from_static(body.as_bytes()))))
 }
 
 /// The bytes of a body that is in memory already.
@@ -169,6 +258,70 @@ pub fn spoil_metrics(answer: &mut Answer, request: &Request, effect: Option<&Eff
                 result.timestamps.drain(..half);
             }
         }
+        Some(Effect::Forbidden { every }) => {
+            for result in answer.results.iter_mut().step_by((*every).max(1)) {
+                result.status = "Forbidden";
+                result.values.clear();
+                result.timestamps.clear();
+            }
+        }
+        Some(Effect::Messages) => answer.message = Some("Something may be missing."),
+        Some(Effect::TokenLoop) => answer.next_token = Some(request.first_page(now_ms)),
+        Some(Effect::EmptyPage) => {
+            if request.begins() {
+                answer.results.clear();
+                answer.next_token = Some(request.first_page(now_ms));
+            }
+        }
+        Some(Effect::Shuffle) => {
+            answer.results.reverse();
+            for result in &mut answer.results {
+                result.values.reverse();
+                result.timestamps.reverse();
+                let middle = result.values.len() / 2;
+                result.values.rotate_left(middle);
+                result.timestamps.rotate_left(middle);
+            }
+        }
+        Some(Effect::DropResults { every }) => {
+            let mut number = 0;
+            answer.results.retain(|_| {
+                number += 1;
+                number % (*every).max(1) != 0
+            });
+        }
+        Some(Effect::DoubleResults) => {
+            let again: Vec<MetricResult> = answer.results.to_vec();
+            answer.results.extend(again);
+        }
+        Some(Effect::UnknownResults) => {
+            let stranger = answer.results.first().map(|result| MetricResult {
+                id: "nobody".to_owned(),
+                ..result.clone()
+            });
+            answer.results.extend(stranger);
+        }
+        Some(Effect::Ragged) => {
+            for result in &mut answer.results {
+                result.values.pop();
+            }
+        }
+        Some(Effect::Absurd) => {
+            let future = now_ms / 60_000 * 60 + 3600;
+            for result in &mut answer.results {
+                let free = request
+                    .minutes()
+                    .filter(|minute| !result.timestamps.contains(minute));
+                let free: Vec<i64> = free.take(ABSURD.len()).collect();
+                result.timestamps.extend(&free);
+                result.values.extend(&ABSURD[..free.len()]);
+                result.timestamps.push(future);
+                result.values.push(1.0);
+            }
+        }
         _ => {}
     }
 }
+
+/// What no metric can have.
+const ABSURD: [f64; 4] = [f64::NAN, -1.0, 1e308, f64::INFINITY];

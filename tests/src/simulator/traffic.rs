@@ -4,7 +4,7 @@
 //! weighted list of whole microseconds, so every statistic of a minute (and of any number of
 //! minutes) follows from the same list and sums are exact.
 
-use super::account::{Incident, IncidentKind, Traffic};
+use super::account::{Cause, Incident, IncidentKind, Traffic};
 use super::model::{Node, NodeId, RegionModel, alive};
 use super::random::{mix, round, unit};
 
@@ -46,6 +46,8 @@ enum Purpose {
     Edge,
     Strata,
     Value,
+    Surge,
+    Recursion,
 }
 
 fn chance(key: u64, minute: i64, purpose: Purpose) -> u64 {
@@ -85,11 +87,14 @@ pub fn happened(region: &RegionModel, id: NodeId, minute: i64) -> Happened {
         node.errors,
         Purpose::Errors,
     );
-    let client_errors = round(
-        scale(handled - timeouts - failed, node.client_errors),
-        chance(node.key, minute, Purpose::ClientErrors),
-    )
-    .min(handled - timeouts - failed);
+    let client_errors = part(
+        node,
+        minute,
+        handled - timeouts - failed,
+        IncidentKind::ClientErrors,
+        node.client_errors,
+        Purpose::ClientErrors,
+    );
     Happened {
         throttles,
         handled,
@@ -147,6 +152,36 @@ pub fn longest_us(node: &Node) -> i64 {
     whole(node.latency.points[4].1 * factor).min(node.cap_us)
 }
 
+/// How many of a function's runs Lambda stops because their events go round in a circle.
+#[must_use]
+pub fn stopped(node: &Node, minute: i64, handled: u64) -> u64 {
+    part(
+        node,
+        minute,
+        handled,
+        IncidentKind::Recursion,
+        0.0,
+        Purpose::Recursion,
+    )
+}
+
+/// How far behind a node's readers are in a minute, in microseconds, where an incident says it.
+#[must_use]
+pub fn lag_us(node: &Node, minute: i64) -> Option<i64> {
+    active(node, minute)
+        .filter(|i| i.what == IncidentKind::Lag)
+        .map(|i| i.age.ms * 1000)
+        .max()
+}
+
+/// Why a node's requests are throttled in a minute, where an incident says it.
+#[must_use]
+pub fn cause(node: &Node, minute: i64) -> Option<Cause> {
+    active(node, minute)
+        .filter(|i| i.what == IncidentKind::Throttles)
+        .find_map(|i| i.cause)
+}
+
 fn requests(region: &RegionModel, node: &Node, minute: i64) -> u64 {
     if !alive(&node.life, minute * MINUTE_MS) {
         return 0;
@@ -156,6 +191,12 @@ fn requests(region: &RegionModel, node: &Node, minute: i64) -> u64 {
     } else {
         0
     };
+    for incident in active(node, minute).filter(|i| i.what == IncidentKind::Traffic) {
+        total = round(
+            scale(total, incident.factor),
+            chance(node.key, minute, Purpose::Surge),
+        );
+    }
     for edge in &node.incoming {
         let from = happened(region, edge.from, minute).handled;
         if from > 0 {

@@ -74,12 +74,17 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
 
 /// Waits until something that has to be asked for is so.
 pub async fn until_async(what: &str, is_so: impl AsyncFn() -> bool) {
+    until_within(DEADLINE, what, is_so).await;
+}
+
+/// The same for what may take another time.
+pub async fn until_within(deadline: Duration, what: &str, is_so: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
-        if begun.elapsed() > DEADLINE {
+        if begun.elapsed() > deadline {
             let all =
                 run(&["get", "serverlessstacks,pods", "-A", "-o", "wide"], "").unwrap_or_default();
-            panic!("not within {DEADLINE:?}: {what}\n{all}");
+            panic!("not within {deadline:?}: {what}\n{all}");
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }

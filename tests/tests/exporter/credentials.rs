@@ -1,8 +1,9 @@
 //! Each way of getting credentials, and what happens when they change while the exporter runs.
 
 use nightjar_tests::simulator::account::AccountFile;
+use nightjar_tests::simulator::faults::{Effect, Fault};
 
-use crate::harness::{Exporter, label_values, simulator, stack};
+use crate::harness::{Exporter, KEYS, label_values, simulator, stack};
 
 const ACCOUNT: &str = r#"
 seed: 7
@@ -10,6 +11,7 @@ accounts:
   - id: "111122223333"
     access_keys: [AKIAFIRST]
     regions:
+      us-east-1: {}
       eu-west-1:
         functions: [{name: shop-a, traffic: {steady: {per_minute: 60}}}]
   - id: "444455556666"
@@ -134,4 +136,114 @@ async fn keys_of_a_shared_file_are_rotated_without_a_restart() {
         std::fs::write(keys.join("credentials"), profile).unwrap();
     })
     .await;
+}
+
+fn fault(api: &str, region: Option<&str>, effect: Effect) -> Fault {
+    Fault {
+        api: api.to_owned(),
+        account: None,
+        region: region.map(str::to_owned),
+        calls: None,
+        probability: None,
+        times: None,
+        effect,
+    }
+}
+
+/// An address at which somebody listens and never says anything.
+fn silence() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_credentials_or_an_endpoint_that_speaks_it_serves_and_says_why() {
+    let simulator = simulator(ACCOUNT).await;
+    let (_deaf, address) = silence();
+    let (plain, secure) = (format!("http://{address}"), format!("https://{address}"));
+    let nothing = [
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("NIGHTJAR_AWS_TIMEOUT", "1m"),
+    ];
+    let none = [&nothing[..], &[("AWS_EC2_METADATA_DISABLED", "true")]].concat();
+    let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", plain.as_str());
+    let hanging = [&nothing[..], &[metadata]].concat();
+    let endpoint = ("AWS_ENDPOINT_URL", secure.as_str());
+    let silent = [&KEYS[..], &nothing[..], &[endpoint]].concat();
+    let tells = async |identity: &[(&str, &str)], problem: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let stack = stack(STACK);
+        // It is served at once: starting waits for no more than that.
+        let exporter = Exporter::start_as(dir, &simulator, &stack, identity).await;
+        exporter.until_told(problem).await;
+        exporter.scrape().await;
+    };
+    tokio::join!(
+        tells(&none, "CredentialsInvalid"),
+        tells(&hanging, "CredentialsInvalid"),
+        tells(&silent, "Timeout sts:GetCallerIdentity"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_still_valid_outlive_an_outage_of_sts_and_a_wrong_token_is_replaced() {
+    let simulator = simulator(ACCOUNT).await;
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "somebody else's token").unwrap();
+    let role = "arn:aws:iam::444455556666:role/nightjar-read";
+    let identity = [
+        ("AWS_ROLE_ARN", role),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+    ];
+    let exporter = Exporter::start_as(dir, &simulator, &stack(STACK), &identity).await;
+    exporter.until_told("CredentialsInvalid").await;
+    std::fs::write(&token, "a-pods-own-token").unwrap();
+    until_published(&exporter, "shop-b").await;
+    exporter.until_polled().await;
+    simulator.set_faults(vec![fault("sts:*", None, Effect::Error { status: 503 })]);
+    let since = simulator.now_ms() / 1000;
+    exporter
+        .until("it polls without STS", async |e| {
+            let lambda = e.status().await["targets"][0]["services"]["lambda"].clone();
+            lambda["lastPoll"].as_i64().unwrap() > since + 180
+        })
+        .await;
+    assert_eq!(exporter.problems().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_fails_is_told_and_asked_again() {
+    let simulator = simulator(ACCOUNT).await;
+    simulator.set_faults(vec![fault("agent:*", None, Effect::Error { status: 500 })]);
+    let dir = tempfile::tempdir().unwrap();
+    let agent = format!("{}/v1/credentials", simulator.url());
+    let identity = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a-pods-own-token"),
+    ];
+    let exporter = Exporter::start_as(dir, &simulator, &stack(STACK), &identity).await;
+    exporter.until_told("CredentialsInvalid").await;
+    simulator.set_faults(Vec::new());
+    until_published(&exporter, "shop-b").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_the_account_did_not_enable_is_told_and_the_other_one_goes_on() {
+    let simulator = simulator(ACCOUNT).await;
+    let opt_in = Effect::Refuse {
+        status: 403,
+        code: "OptInRequired".to_owned(),
+    };
+    simulator.set_faults(vec![fault("*", Some("us-east-1"), opt_in)]);
+    let both = stack(&STACK.replace("[eu-west-1]", "[eu-west-1, us-east-1]"));
+    let dir = tempfile::tempdir().unwrap();
+    let first = [("AWS_ACCESS_KEY_ID", "AKIAFIRST"), KEYS[1]];
+    let exporter = Exporter::start_as(dir, &simulator, &both, &first).await;
+    exporter.until_told("CredentialsInvalid").await;
+    until_published(&exporter, "shop-a").await;
+    simulator.set_faults(Vec::new());
+    exporter.until_well().await;
 }

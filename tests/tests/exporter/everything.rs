@@ -35,6 +35,7 @@ accounts:
         tables:
           - {name: shop-orders, traffic: {PutItem: {steady: {per_minute: 1000}}, Query: {steady: {per_minute: 600}}}, latency: {p50_ms: 3.1}, throttles: 0.05, errors: 0.01, user_errors: 0.05, provisioned: {read: 500, write: 500}, indexes: [by-user, by-day], building: true, time_to_live: true, replicas: [us-east-1], legacy: true, kinesis: true, faults: true, stream: {function: shop-change, batch: 10}}
           - {name: shop-carts, traffic: {PutItem: {steady: {per_minute: 1000}}, GetItem: {steady: {per_minute: 600}}}, throttles: 0.05, on_demand_maximum: {read: 100, write: 100}}
+        incidents: [{what: recursion, on: [shop-async], share: 0.01, start: 2026-01-01T00:00:00Z, end: 2100-01-01T00:00:00Z}]
         rest_apis:
           - {name: shop-api, id: aaaaaaaaaa, stages: [{name: prod, traffic: {steady: {per_minute: 200}}, latency: {p50_ms: 40}, errors_4xx: 0.1, errors_5xx: 0.02, cache: true, detailed: true, throttle_rate: 50}]}
         http_apis:

@@ -1,6 +1,12 @@
 //! What fails is told, with the remedy, and takes nothing else down.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nightjar_tests::http;
+use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::faults::{Effect, Fault};
+use nightjar_tests::truth::source;
 
 use crate::harness::{Exporter, label_values, nightjar, simulator, stack, value};
 
@@ -21,6 +27,13 @@ accounts:
       eu-west-1:
         functions:
           - {name: shop-b, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
+  - id: "777788889999"
+    roles:
+      - {name: nightjar-read}
+    regions:
+      eu-west-1:
+        functions:
+          - {name: shop-c, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
 "#;
 
 const STACK: &str = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m, discoveryInterval: 1m}";
@@ -124,36 +137,147 @@ async fn an_aws_that_cannot_be_reached_leaves_the_exporter_serving_and_is_found_
         .await;
 }
 
+/// All counters, and when each service was last polled and up to when it is counted.
+async fn last_good(exporter: &Exporter) -> BTreeMap<Series, f64> {
+    let mut samples = exporter.scrape().await;
+    samples.retain(|series, _| {
+        source(series).is_some()
+            || series.name == "nightjar_exporter_last_poll_success_timestamp_seconds"
+            || series.name == "nightjar_exporter_counted_through_timestamp_seconds"
+    });
+    samples
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_whose_role_is_refused_does_not_disturb_the_other_one() {
+async fn a_cloudwatch_that_does_not_answer_in_time_is_told_and_last_good_data_stay_with_their_age()
+{
     let simulator = simulator(ACCOUNT).await;
-    let both = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}\naccounts:\n- {}\n- roleArn: arn:aws:iam::444455556666:role/nightjar-read\n  externalIdSecretRef: {name: x, key: y}";
+    let dir = tempfile::tempdir().unwrap();
+    // Three seconds of the simulator's, who then answers after a minute.
+    let environment = [("NIGHTJAR_AWS_TIMEOUT", "3m")];
+    // Where there is nothing to ask for, a poll succeeds.
+    let spec = format!("{STACK}\nservices: {{lambda: {{}}, dynamodb: {{}}}}");
+    let exporter = Exporter::start_with(dir, &simulator, &stack(&spec), &environment).await;
+    exporter
+        .until("invocations are counted", async |e| {
+            let samples = e.scrape().await;
+            let name = "aws_lambda_invocations_total";
+            value(&samples, name, "function_name", "shop-a").is_some_and(|count| count > 0.0)
+        })
+        .await;
+    let stall = Effect::Stall { seconds: 60.0 };
+    simulator.set_faults(vec![fault("cloudwatch:GetMetricData", stall)]);
+    exporter
+        .until("the timeout is told", async |e| {
+            e.problems()
+                .await
+                .contains(&"Timeout cloudwatch:GetMetricData".to_owned())
+        })
+        .await;
+    let good = last_good(&exporter).await;
+    assert!(good.len() >= 6, "{good:?}");
+    let later = simulator.now_ms() + 10 * 60_000;
+    while simulator.now_ms() < later {
+        assert_eq!(last_good(&exporter).await, good);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let page = http::request("GET", &exporter.at("/"), &[], "").await;
+    let page = String::from_utf8(page.unwrap().to_vec()).unwrap();
+    let ages: Vec<u32> = page
+        .split(" min ago")
+        .filter_map(|before| {
+            before
+                .rsplit(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    assert!(ages.iter().any(|minutes| *minutes >= 10), "{page}");
+    simulator.set_faults(Vec::new());
+    exporter
+        .until("it goes on", async |e| {
+            e.problems().await.is_empty() && last_good(e).await != good
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_instead_of_resources_takes_none_away_and_polling_goes_on() {
+    let simulator = simulator(ACCOUNT).await;
+    let spec = format!("{STACK}\ntags: [team]");
+    let exporter = Exporter::start(&simulator, &stack(&spec)).await;
+    exporter.until_polled().await;
+    let invocations = async |exporter: &Exporter| {
+        value(
+            &exporter.scrape().await,
+            "aws_lambda_invocations_total",
+            "function_name",
+            "shop-a",
+        )
+        .expect("the function is published")
+    };
+    for effect in [
+        Effect::Corrupt,
+        Effect::Truncate,
+        Effect::Error { status: 502 },
+    ] {
+        let apis = ["lambda:*", "dynamodb:*", "tag:*", "sts:*"];
+        simulator.set_faults(apis.map(|api| fault(api, effect.clone())).to_vec());
+        exporter
+            .until("both services' failures are told", async |e| {
+                let problems = e.problems().await;
+                ["lambda:ListFunctions", "dynamodb:ListTables"]
+                    .iter()
+                    .all(|action| problems.iter().any(|p| p.ends_with(action)))
+            })
+            .await;
+        let counted = invocations(&exporter).await;
+        exporter
+            .until("it goes on counting", async |e| {
+                invocations(e).await > counted + 180.0
+            })
+            .await;
+        assert!(!exporter.problems().await.is_empty());
+        simulator.set_faults(Vec::new());
+        exporter
+            .until("no problem is left", async |e| {
+                e.problems().await.is_empty()
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_three_whose_role_is_refused_does_not_disturb_the_others() {
+    let simulator = simulator(ACCOUNT).await;
+    let three = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}\naccounts:\n- {}\n- roleArn: arn:aws:iam::444455556666:role/nightjar-read\n  externalIdSecretRef: {name: x, key: y}\n- roleArn: arn:aws:iam::777788889999:role/nightjar-read";
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("1"), "wrong-id\n").unwrap();
-    let exporter = Exporter::start_in(dir, &simulator, &stack(both)).await;
+    let exporter = Exporter::start_in(dir, &simulator, &stack(three)).await;
     exporter
         .until("the refusal is told", async |e| {
             e.problems().await == ["AccessDenied sts:AssumeRole"]
         })
         .await;
     exporter
-        .until("the other account is published", async |e| {
+        .until("the other accounts are published", async |e| {
             label_values(
                 &e.scrape().await,
                 "aws_lambda_invocations_total",
                 "account_id",
-            ) == ["111122223333"]
+            ) == ["111122223333", "777788889999"]
         })
         .await;
     // The right external id is taken over without a restart.
     std::fs::write(exporter.dir.path().join("1"), "shop-7f3a\n").unwrap();
     exporter
-        .until("both accounts are published", async |e| {
+        .until("all accounts are published", async |e| {
             label_values(
                 &e.scrape().await,
                 "aws_lambda_invocations_total",
                 "account_id",
-            ) == ["111122223333", "444455556666"]
+            ) == ["111122223333", "444455556666", "777788889999"]
         })
         .await;
 }

@@ -85,11 +85,13 @@ pub struct Exporter {
     pub dir: tempfile::TempDir,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How often it was started.
+    pub starts: u32,
     identity: Vec<(String, String)>,
 }
 
 /// The environment of static keys.
-const KEYS: [(&str, &str); 2] = [
+pub const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIATEST"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
@@ -119,7 +121,7 @@ fn spawn(
             .env("FAKETIME", format!("@{now} x{SPEED}"));
     }
     command
-        .args(["--aws-timeout", "20m", "--listen", &address.to_string()])
+        .args(["--listen", &address.to_string()])
         .arg("--config")
         .arg(dir.join("stack.yaml"))
         .arg("--external-ids")
@@ -127,6 +129,8 @@ fn spawn(
         .arg("--state-dir")
         .arg(dir.join("state"))
         .env("TZ", "UTC")
+        // A third of a minute, at this speed.
+        .env("NIGHTJAR_AWS_TIMEOUT", "20m")
         .env("AWS_ENDPOINT_URL", simulator.url())
         .envs(identity.iter().cloned())
         .env("RUST_LOG", "info")
@@ -180,6 +184,7 @@ impl Exporter {
             child: spawn(simulator, dir.path(), address, &identity),
             dir,
             address,
+            starts: 1,
             identity,
         };
         exporter.until_serving().await;
@@ -210,6 +215,7 @@ impl Exporter {
     pub async fn start_again(&mut self, simulator: &Simulator) {
         self.kill();
         self.child = spawn(simulator, self.dir.path(), self.address, &self.identity);
+        self.starts += 1;
         self.until_serving().await;
     }
 
@@ -297,6 +303,27 @@ impl Exporter {
             .collect()
     }
 
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it has a problem that begins like this.
+    pub async fn until_told(&self, problem: &str) {
+        let what = format!("it tells {problem}");
+        let told = async |e: &Self| e.problems().await.iter().any(|p| p.starts_with(problem));
+        self.until(&what, told).await;
+    }
+
+    /// Waits until no problem is left.
+    pub async fn until_well(&self) {
+        let what = "no problem is left";
+        self.until(what, async |e| e.problems().await.is_empty())
+            .await;
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
@@ -306,8 +333,7 @@ impl Exporter {
 
     /// Tells it to stop and answers its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.signal("-TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

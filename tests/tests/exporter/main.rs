@@ -9,6 +9,7 @@
     reason = "unwrap is how a test fails, and its numbers are small and whole"
 )]
 
+mod answers;
 mod credentials;
 mod crowd;
 mod everything;
@@ -17,11 +18,15 @@ mod exposition;
 mod failures;
 mod follow;
 mod harness;
+mod https;
 mod latency;
+mod lateness;
 mod preview;
 mod protection;
 mod proxy;
+mod quiet;
 mod restarts;
 mod secrets;
 mod selection;
 mod serving;
+mod thrift;

@@ -27,7 +27,7 @@ const STACK: &str =
 const HASH: &str = "$2y$04$TnjywYklQbbZjdjBgBoA4e3dlqA2YbOr6x861qAd/9cZL8yXELApe";
 
 /// Writes a CA, and a certificate with its key that it signed, as `name.pem` and `name.key`.
-fn authority(dir: &Path, name: &str, leaf: &str) {
+pub fn authority(dir: &Path, name: &str, leaf: &str) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);

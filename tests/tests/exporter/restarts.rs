@@ -1,10 +1,13 @@
 //! Counters go on after a process died, for however long.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use nightjar_tests::http;
 use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::Simulator;
+use nightjar_tests::simulator::random::{mix, unit};
 
 use crate::follow::{ACCOUNT, Follower, STACK, closed, next_minute, open, seen_while_closed};
 use crate::harness::{Exporter, simulator_at, stack};
@@ -21,11 +24,18 @@ accounts:
           - {name: shop-busy, traffic: {steady: {per_minute: 400}}, timeout: 10s, errors: 0.05, throttles: 0.02, duration: {p50_ms: 33.3}}
 "#;
 
-/// A time in a test that shall not be the same in each run.
-fn at_random(longest: Duration) -> Duration {
+/// Moments that are other ones in each run, and the same again with `NIGHTJAR_TEST_SEED`, which a
+/// run prints.
+fn moments(count: u64, longest: Duration) -> Vec<Duration> {
     use std::hash::{BuildHasher, RandomState};
-    let parts = RandomState::new().hash_one(()) % 1000;
-    longest * u32::try_from(parts).unwrap() / 1000
+    let seed = std::env::var("NIGHTJAR_TEST_SEED").map_or_else(
+        |_| RandomState::new().hash_one(()),
+        |seed| seed.parse().unwrap(),
+    );
+    eprintln!("NIGHTJAR_TEST_SEED={seed}");
+    (0..count)
+        .map(|number| longest.mul_f64(unit(mix(seed, number))))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,8 +44,8 @@ async fn a_process_that_is_killed_anywhere_goes_on_and_counts_each_minute_once()
     let opened = next_minute(&simulator);
     open(&simulator, opened, opened + 900).await;
     let mut follower = Follower::new(&simulator, opened, opened + 900);
-    for _ in 0..5 {
-        let until = tokio::time::Instant::now() + at_random(Duration::from_secs(4));
+    for moment in moments(5, Duration::from_secs(4)) {
+        let until = tokio::time::Instant::now() + moment;
         while tokio::time::Instant::now() < until {
             follower.compare(&exporter).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -46,13 +56,13 @@ async fn a_process_that_is_killed_anywhere_goes_on_and_counts_each_minute_once()
     assert!(moved >= 25, "only {moved} counters moved");
 }
 
-/// The account is open all the time that the exporter is away.
-async fn away_for(days: i64, account: &str) {
+/// The account is open all the time that the exporter is away. Answers the periods in which it asked when it was back.
+async fn away_for(hours: i64, account: &str) -> BTreeSet<i64> {
     // The first hour that the books know whole begins after ten minutes.
     let simulator = simulator_at(account, "2026-06-01T10:50:00Z").await;
     let (simulator, mut exporter) = closed(simulator).await;
     let opened = next_minute(&simulator);
-    let end = opened + days * DAY + 3600;
+    let end = opened + (hours + 1) * 3600;
     open(&simulator, opened, end).await;
     let eleven = (opened / 3600 + 1) * 3600;
     let known = async |e: &Exporter| {
@@ -63,7 +73,8 @@ async fn away_for(days: i64, account: &str) {
     };
     exporter.until("it counts beyond the hour", known).await;
     exporter.kill();
-    simulator.advance_seconds(days * DAY + 3600);
+    simulator.advance_seconds((hours + 1) * 3600);
+    simulator.reset_meter();
     exporter.start_again(&simulator).await;
     exporter
         .until("it says that it catches up", async |e| {
@@ -78,31 +89,36 @@ async fn away_for(days: i64, account: &str) {
         moved * 2 > counters,
         "only {moved} of {counters} counters moved"
     );
+    simulator
+        .meter()
+        .into_iter()
+        .flat_map(|reading| reading.periods)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absence_of_hours_is_made_up_for_in_bins_of_five_minutes() {
-    away_for(0, ACCOUNT).await;
+    assert!(away_for(5, ACCOUNT).await.contains(&300));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absence_of_days_is_made_up_for_in_hours() {
-    away_for(3, ACCOUNT).await;
+    assert!(away_for(3 * 24, ACCOUNT).await.contains(&3600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_15_days_there_are_no_minutes_any_more_and_all_is_made_up_for() {
-    away_for(16, ACCOUNT).await;
+    assert!(away_for(16 * 24, ACCOUNT).await.contains(&3600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_64_days_there_are_hours_only_and_all_is_made_up_for() {
     // The truth of 92,160 minutes takes the simulator its time: one function is enough.
-    away_for(64, ONE_FUNCTION).await;
+    assert!(away_for(64 * 24, ONE_FUNCTION).await.contains(&3600));
 }
 
 /// Kills the exporter and starts it again in the small hours of the next day.
-async fn sleep_until_next_day(simulator: &Simulator, exporter: &mut Exporter) {
+pub async fn sleep_until_next_day(simulator: &Simulator, exporter: &mut Exporter) {
     exporter.kill();
     let now = simulator.now_ms() / 1000;
     let three = (now / DAY + 1) * DAY + 3 * 3600 + 600;
@@ -160,16 +176,29 @@ async fn what_comes_late_is_added_by_the_daily_comparison() {
 async fn what_cannot_be_written_is_not_shown_and_made_up_for_when_it_can() {
     let (simulator, exporter) = seen_while_closed().await;
     let opened = next_minute(&simulator);
-    // A folder stands where the next file is to be written.
+    // What is written there goes to a disk that is full.
     let blocked = exporter.state().join("111122223333-eu-west-1.books.new");
-    std::fs::create_dir(&blocked).unwrap();
+    let block = |target: &str| {
+        let link = exporter.dir.path().join("link");
+        symlink(target, &link).unwrap();
+        std::fs::rename(link, &blocked).unwrap();
+    };
+    block("/dev/full");
     open(&simulator, opened, opened + 600).await;
     exporter
         .until("it is told", async |e| {
             e.problems().await == ["StateNotSaved checkpoint"]
         })
         .await;
+    let message = exporter.status().await["targets"][0]["problems"][0]["message"].to_string();
+    assert!(message.contains("No space left on device"), "{message}");
+    let mut writable = true;
     while simulator.now_ms() / 1000 < opened + 420 {
+        if writable && simulator.now_ms() / 1000 > opened + 240 {
+            // Now it cannot be opened for writing at all.
+            block("/proc/nothing/here");
+            writable = false;
+        }
         let samples = exporter.scrape().await;
         let moved = samples.iter().find(|(series, value)| {
             nightjar_tests::truth::source(series).is_some() && **value > 0.0
@@ -177,11 +206,31 @@ async fn what_cannot_be_written_is_not_shown_and_made_up_for_when_it_can() {
         assert_eq!(moved, None, "shown and not saved");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    std::fs::remove_dir(&blocked).unwrap();
+    std::fs::remove_file(&blocked).unwrap();
     let mut follower = Follower::new(&simulator, opened, opened + 600);
     let (_, moved) = follower.until_final(&exporter).await;
     assert!(moved >= 25, "only {moved} counters moved");
     assert_eq!(exporter.problems().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_at_any_moment_stops_and_one_that_was_suspended_goes_on() {
+    let (simulator, mut exporter) = seen_while_closed().await;
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 1500).await;
+    let mut follower = Follower::new(&simulator, opened, opened + 1500);
+    // Within the start and the first polls: most of that time something is under way.
+    for moment in moments(5, Duration::from_millis(1500)) {
+        tokio::time::sleep(moment).await;
+        follower.compare(&exporter).await;
+        assert_eq!(exporter.stop().await, Some(0));
+        exporter.start_again(&simulator).await;
+    }
+    exporter.signal("-STOP");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    exporter.signal("-CONT");
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 25, "only {moved} counters moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,11 +294,41 @@ async fn a_region_that_leaves_and_comes_back_begins_at_zero() {
             e.state().join("111122223333-us-east-1.books").exists()
         })
         .await;
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 300).await;
+    let (_, moved) = Follower::new(&simulator, opened, opened + 300)
+        .until_final(&exporter)
+        .await;
+    assert!(moved >= 25, "only {moved} counters moved");
     exporter.configure(&stack(&STACK.replace("eu-west-1", "us-east-1")));
     let kept = exporter.state().join("111122223333-eu-west-1.books");
     // Another exporter may publish it now, and more than is kept here.
     exporter
         .until("its books are gone", async |_| !kept.exists())
         .await;
-    drop(simulator);
+    exporter.configure(&stack(&two));
+    let counters = async |e: &Exporter| {
+        let mut samples = e.scrape().await;
+        samples.retain(|series, _| {
+            nightjar_tests::truth::source(series).is_some() && series.label("region") == "eu-west-1"
+        });
+        samples
+    };
+    exporter
+        .until("its counters are back", async |e| {
+            counters(e).await.len() >= 40
+        })
+        .await;
+    let back = counters(&exporter).await;
+    let above = back.iter().find(|(_, value)| **value > 0.0);
+    assert_eq!(
+        above, None,
+        "it goes on where another exporter may have gone on"
+    );
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 300).await;
+    let (_, moved) = Follower::new(&simulator, opened, opened + 300)
+        .until_final(&exporter)
+        .await;
+    assert!(moved >= 25, "only {moved} counters moved");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::kube_api::{CHART, KubeApi, output, program, template};
+use crate::kube_api::{CHART, KubeApi, nightjar, output, program, template, yaml_documents};
 use crate::optional_kinds::SERVICE_MONITORS;
 
 #[tokio::test]
@@ -37,6 +37,50 @@ async fn helm_installs_the_kind_itself_or_lets_alone_the_one_that_kubectl_applie
     .unwrap();
 }
 
+#[tokio::test]
+async fn the_three_commands_of_the_readme_work_as_they_are_written() {
+    let readme = include_str!("../../../README.md");
+    let section = readme
+        .split("## You already have a cluster")
+        .nth(1)
+        .unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let stack = section.split("```yaml\n").nth(1).unwrap();
+    let stack = stack.split("```").next().unwrap();
+    let indented = |line: &&str| line.starts_with("    ");
+    let lines: Vec<_> = section.lines().skip_while(|line| !indented(line)).collect();
+    let commands: Vec<_> = lines.into_iter().take_while(indented).collect();
+    let commands = commands.join("\n").replace("\\\n", "");
+    let [helm, apply, forward] = commands.lines().collect::<Vec<_>>()[..] else {
+        panic!("not three commands: {commands}")
+    };
+
+    let api = KubeApi::start();
+    let words: Vec<_> = helm.split_whitespace().collect();
+    assert_eq!(
+        words[..4],
+        ["helm", "install", "nightjar", "charts/nightjar"]
+    );
+    let notes = api.helm_install("nightjar", &words[4..]).unwrap();
+    assert!(notes.contains("kubectl get serverlessstacks"), "{notes}");
+    api.wait("Established", "crd/serverlessstacks.nightjar.dev");
+    assert_eq!(apply.trim(), "kubectl apply -f stack.yaml");
+    api.apply_text(stack);
+    // There are no pods here to forward to; the Service is what the operator makes of that stack.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("stack.yaml");
+    std::fs::write(&file, stack).unwrap();
+    let rendered = output(Command::new(nightjar()).args(["render", "-f"]).arg(&file));
+    let service = yaml_documents(&rendered)
+        .into_iter()
+        .find(|object| object["kind"] == "Service")
+        .unwrap();
+    let name = service["metadata"]["name"].as_str().unwrap();
+    let port = service["spec"]["ports"][0]["port"].to_string();
+    let forwards = format!("kubectl port-forward svc/{name} {port} ");
+    assert!(forward.trim().starts_with(&forwards), "{forward}");
+}
+
 #[test]
 fn a_value_that_the_chart_does_not_know_is_refused_by_its_name() {
     for (value, named) in [
@@ -46,6 +90,11 @@ fn a_value_that_the_chart_does_not_know_is_refused_by_its_name() {
         ("image.digest=latest", "digest"),
         ("namespaces={Shop}", "namespaces"),
         ("networkPolicy.apiServer.cidrs={10.0.0.1}", "cidrs"),
+        // What the operator would not start with.
+        ("collection.interval=30m", "interval"),
+        ("collection.interval=59s", "interval"),
+        ("monitoring.scrapeInterval=1s", "scrapeInterval"),
+        ("alerts.runbookUrl=runbooks", "runbookUrl"),
     ] {
         let done = Command::new(program("helm"))
             .args(["template", "nightjar", CHART, "--set", value])
@@ -132,6 +181,9 @@ fn each_combination_of_values_makes_objects_that_a_strict_api_server_takes() {
                 Err(refusal) => panic!("{what}: {refusal}\n{object:#}"),
             }
             if object["kind"] == "Deployment" {
+                let container = &object["spec"]["template"]["spec"]["containers"][0];
+                let read_only = &container["securityContext"]["readOnlyRootFilesystem"];
+                assert_eq!(*read_only, true, "{what}");
                 let pod = pod_of(&object, "default").to_string();
                 api.kubectl_with(&DRY_RUN, &pod)
                     .unwrap_or_else(|refusal| panic!("{what}: {refusal}"));

@@ -153,3 +153,48 @@ async fn a_leader_ends_when_its_lease_is_stolen_and_makes_it_anew_when_it_is_del
     assert_eq!(operator.ended().await, Some(1));
     assert_eq!(operator.lines_with(&["taken over by a-thief"]), 1);
 }
+
+#[tokio::test]
+async fn a_restart_asks_once_for_each_object() {
+    let release = Release::new("nightjar-restart").await;
+    let mut first = release.operator();
+    for stack in ["one", "two", "three"] {
+        release.stacks.stack(stack).await;
+        release.has_objects_of(stack).await;
+        release
+            .stacks
+            .wait_for("ConfigMap", &format!("{stack}-exporter-rules"), |_| true)
+            .await;
+    }
+    first.signal("TERM");
+    assert_eq!(first.ended().await, Some(0));
+    let second = release.operator();
+    for stack in ["one", "two", "three"] {
+        eventually(
+            "the look",
+            async || second.lines_with(&["reconciled", &format!("{stack}.{}", release.name)]),
+            |looks| *looks > 0,
+        )
+        .await;
+    }
+    let mut asked = std::collections::BTreeMap::new();
+    for event in api().audit_log() {
+        let object = &event["objectRef"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = text(&object["resource"]);
+        if event["stage"] == "ResponseComplete"
+            && event["user"]["username"] == *second.name
+            && object["namespace"] == *release.name
+            && !["list", "watch"].contains(&&*text(&event["verb"]))
+            && !["events", "serverlessstacks"].contains(&&*resource)
+        {
+            let key = (resource, text(&object["name"]));
+            asked
+                .entry(key)
+                .or_insert_with(Vec::new)
+                .push(text(&event["verb"]));
+        }
+    }
+    assert_eq!(asked.len(), 15, "{asked:#?}");
+    assert!(asked.values().all(|verbs| verbs.len() == 1), "{asked:#?}");
+}

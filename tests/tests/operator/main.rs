@@ -7,16 +7,19 @@
 mod chart;
 mod examples;
 mod gitops;
-mod kube_api;
 mod leaders;
 mod objects;
 mod optional_kinds;
 mod refusals;
+mod refused_changes;
 mod routes;
 mod rules;
 mod security;
 mod shards;
+mod trouble;
 mod undecodable;
+
+use nightjar_tests::kube_api;
 
 use kube_api::{KubeApi, Operator};
 

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use nightjar::api::{Duration, ServerlessStack};
 use nightjar::rules::catalogue::{self, Alert};
+use nightjar::rules::operator;
 use nightjar::rules::render::{Context, Group, RuleFile, groups};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,8 +58,11 @@ struct Case {
 /// A poll in minutes; the series have a sample for each minute.
 const POLL_MINUTES: usize = 5;
 
-/// How often what compares with former weeks is evaluated here: at the times that the cases look at, and between.
-const WEEKLY_SECONDS: u32 = 20 * 3600;
+/// How often what compares with former weeks is evaluated here.
+const WEEKLY_SECONDS: u32 = 30 * 60;
+
+/// What happens shortly before a case is looked at, happens half an hour before.
+const SHORTLY: u32 = 30 * 60;
 
 fn subjects() -> Vec<Subject> {
     let mut files = Vec::new();
@@ -99,11 +103,13 @@ fn stack(spec: &BTreeMap<String, Value>) -> ServerlessStack {
 }
 
 fn rendered(stack: &ServerlessStack) -> Vec<Group> {
-    groups(&Context {
+    let mut groups = groups(&Context {
         stack,
         interval: stack.spec.collection.interval(),
         runbook_url: "",
-    })
+    });
+    groups.push(operator::group("shop", ""));
+    groups
 }
 
 fn write(folder: &Path, name: &str, content: &impl serde::Serialize) -> PathBuf {
@@ -163,16 +169,13 @@ fn every_alert_fires_when_it_shall_and_only_then() {
     // By what a file of promtool's has once: the rules, and how often they are evaluated.
     let mut files: BTreeMap<(String, u32), Vec<Value>> = BTreeMap::new();
     for subject in &subjects {
-        let alert = catalogue::alert(&subject.alert).unwrap();
+        let mut alerts = catalogue::alerts();
+        let alert = alerts.find(|alert| alert.id == subject.alert).unwrap();
         let stack = stack(&subject.spec);
         let mut groups = rendered(&stack);
         for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
             // One text is enough to compare; check above reads all of them.
             rule.annotations.retain(|name, _| name == "summary");
-            if alert.weekly {
-                // Of the weeks only some moments are evaluated.
-                rule.for_ = None;
-            }
         }
         let labels = groups
             .iter()
@@ -255,7 +258,9 @@ fn tests_of(
         made.insert(
             "a restart",
             Some(over_counters(healthy, |values| {
-                let half = values.len() / 2;
+                let step = healthy.step.map_or(300, Duration::as_secs);
+                let restart = healthy.at.as_secs().saturating_sub(SHORTLY) / step;
+                let half = usize::try_from(restart).unwrap();
                 let base = values.get(half).copied().flatten().unwrap_or(0.0);
                 values
                     .iter()
@@ -343,6 +348,15 @@ fn with_series(id: &str, case: &Case) -> (u32, Value) {
         let info = "nightjar_exporter_build_info{version=\"0.1.0\"}".to_owned();
         series.insert(info, "1x3000".to_owned());
     }
+    if !["NightjarExporterDown", "NightjarNeverPolled"].contains(&id) {
+        // In the future: of no other service, and never old.
+        let polled = "nightjar_exporter_last_poll_success_timestamp_seconds{aws_service=\"none\"}";
+        series.insert(polled.to_owned(), "9999999999x3000".to_owned());
+    }
+    if id != "NightjarOperatorDown" {
+        let info = "nightjar_operator_build_info{version=\"0.1.0\"}".to_owned();
+        series.insert(info, "1x3000".to_owned());
+    }
     let series: Vec<Value> = series
         .iter()
         .map(|(name, values)| {
@@ -369,9 +383,19 @@ fn scraped(series: &str) -> String {
         .strip_suffix('}')
         .and_then(|series| series.split_once('{'))
         .unwrap_or((series, ""));
-    let mut labels = vec!["namespace=\"shop\",stack=\"checkout\",job=\"checkout-exporter\",service=\"checkout-exporter\"".to_owned()];
-    if name.starts_with("nightjar_") {
-        labels.push("pod=\"checkout-exporter-0\",instance=\"10.0.0.7:9988\",container=\"exporter\",endpoint=\"metrics\"".to_owned());
+    let of = if name.starts_with("nightjar_operator_") {
+        "namespace=\"shop\",job=\"nightjar\",service=\"nightjar\",pod=\"nightjar-7d\""
+    } else {
+        "namespace=\"shop\",stack=\"checkout\",job=\"checkout-exporter\",service=\"checkout-exporter\""
+    };
+    let mut labels = vec![of.to_owned()];
+    if name.starts_with("nightjar_exporter_") {
+        if !own.contains("pod=") {
+            labels.push("pod=\"checkout-exporter-0\"".to_owned());
+        }
+        labels.push(
+            "instance=\"10.0.0.7:9988\",container=\"exporter\",endpoint=\"metrics\"".to_owned(),
+        );
     }
     if name.starts_with("aws_") || own.contains("aws_service") {
         labels.push("account_id=\"111122223333\",region=\"eu-west-1\"".to_owned());
@@ -447,4 +471,128 @@ fn prometheus_reads_the_query_of_every_panel() {
         &json!({"groups": [{"name": "panels", "rules": rules}]}),
     );
     promtool(&["check", "rules"], &[&file]);
+}
+
+#[test]
+fn the_chart_delivers_the_alerts_about_the_operator() {
+    let rendered = |values: &[&str]| {
+        let documents = crate::kube_api::template(crate::kube_api::CHART, values);
+        let rules = documents
+            .into_iter()
+            .find(|document| document["kind"] == "PrometheusRule");
+        rules.map(|rules| rules["spec"].clone())
+    };
+    assert!(
+        rendered(&[]).is_none(),
+        "without its series there is nothing to judge"
+    );
+    let spec = rendered(&[
+        "--namespace=ops",
+        "--set=metrics.serviceMonitor.enabled=true",
+        "--set=metrics.rules.runbookUrl=https://example.com/",
+        "--set=metrics.rules.disabled={NightjarStacksNotReady}",
+    ])
+    .unwrap();
+    let mut expected =
+        serde_json::to_value(operator::group("ops", "https://example.com/")).unwrap();
+    let all = expected["rules"].as_array_mut().unwrap();
+    all.retain(|rule| rule["alert"] != "NightjarStacksNotReady");
+    assert_eq!(spec, json!({"groups": [expected]}));
+    let without = rendered(&["--set=metrics.serviceMonitor.enabled=true"]).unwrap();
+    assert!(!without.to_string().contains("runbook_url"), "{without}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "operator.json", &spec);
+    promtool(&["check", "rules", "--lint=all", "--lint-fatal"], &[&file]);
+}
+
+#[test]
+fn grafana_gets_each_dashboard_once_from_its_sidecar_or_from_its_operator() {
+    let rendered = |values: &[&str], kind: &str| -> Vec<Value> {
+        let documents = crate::kube_api::template(crate::kube_api::CHART, values);
+        let of_kind = documents.into_iter().filter(|document| {
+            let name = document["metadata"]["name"].as_str().unwrap_or_default();
+            document["kind"] == kind && name.contains("dashboard") | (kind == "GrafanaDashboard")
+        });
+        of_kind.collect()
+    };
+    let known = nightjar::rules::dashboards::dashboards();
+    let maps = rendered(&[], "ConfigMap");
+    assert_eq!(maps.len(), known.len());
+    let mut keys = BTreeSet::new();
+    for map in &maps {
+        assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1", "{map}");
+        for (key, text) in map["data"].as_object().unwrap() {
+            assert!(keys.insert(key.clone()), "{key}");
+            let json: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+            let dashboard = known
+                .iter()
+                .find(|dashboard| dashboard.uid == json["uid"])
+                .unwrap();
+            assert_eq!(
+                json,
+                nightjar::rules::dashboards::json(dashboard),
+                "run make generate"
+            );
+        }
+    }
+    assert!(rendered(&[], "GrafanaDashboard").is_empty());
+    let with_operator = [
+        "--api-versions=grafana.integreatly.org/v1beta1/GrafanaDashboard",
+        "--set=dashboards.grafanaInstanceSelector.matchLabels.dashboards=grafana",
+    ];
+    let maps = rendered(&with_operator, "ConfigMap");
+    assert!(
+        maps.iter()
+            .all(|map| map["metadata"]["labels"]["grafana_dashboard"].is_null())
+    );
+    let objects = rendered(&with_operator, "GrafanaDashboard");
+    assert_eq!(objects.len(), known.len());
+    for object in objects {
+        let reference = &object["spec"]["configMapRef"];
+        let map = maps
+            .iter()
+            .find(|map| map["metadata"]["name"] == reference["name"])
+            .unwrap();
+        assert!(
+            map["data"][reference["key"].as_str().unwrap()].is_string(),
+            "{reference}"
+        );
+    }
+    assert!(rendered(&["--set=dashboards.enabled=false"], "ConfigMap").is_empty());
+}
+
+#[test]
+fn the_files_that_render_prints_are_read_by_the_tools_that_they_are_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = folder.path().join("stack.yaml");
+    let text = "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {name: checkout, namespace: shop}\nspec:\n  regions: [eu-west-1]\n  \
+                select: [{tags: {app: checkout}}]\n";
+    std::fs::write(&stack, text).unwrap();
+    let render = |what: &str| {
+        let mut command = Command::new(crate::kube_api::nightjar());
+        command.args(["render", what, "-f"]).arg(&stack);
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = output.status.success().then_some(output.stdout);
+        printed.ok_or(error)
+    };
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(&rules, render("--rules").unwrap()).unwrap();
+    promtool(&["check", "rules", "--lint=all", "--lint-fatal"], &[&rules]);
+    let refused = render("--route").unwrap_err();
+    assert!(refused.contains("spec.alerts.route"), "{refused}");
+    let route = "  alerts: {route: {receivers: [{name: hook, webhook: {urlSecretRef: {name: a, key: b}}}], critical: hook}}\n";
+    std::fs::write(&stack, format!("{text}{route}")).unwrap();
+    let file = folder.path().join("alertmanager.yaml");
+    std::fs::write(&file, render("--route").unwrap()).unwrap();
+    let checked = Command::new("amtool")
+        .arg("check-config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
 }

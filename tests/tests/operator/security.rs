@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::chart::combinations;
-use crate::kube_api::{CHART, KubeApi, OPERATOR_USER, eventually, template};
+use crate::kube_api::{CHART, KubeApi, OPERATOR_USER, eventually, nightjar, output, template};
 use crate::optional_kinds::{PROMETHEUS_RULES, SERVICE_MONITORS};
 use crate::shared;
 
@@ -391,4 +391,30 @@ fn no_field_of_a_stack_can_name_another_namespace() {
     names(spec, "spec", &mut found);
     assert!(spec["properties"]["credentials"].is_object());
     assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_operators_metrics_name_no_stack_and_no_namespace() {
+    let namespace = shared().api.namespace("unnamed").await;
+    namespace.stack("unmentioned").await;
+    namespace
+        .wait_for("StatefulSet", "unmentioned-exporter", |_| true)
+        .await;
+    let metrics = shared().operator.metrics().await;
+    assert!(metrics.contains("nightjar_operator_stacks{"), "{metrics}");
+    for name in ["unmentioned", "unnamed"] {
+        assert!(!metrics.contains(name), "{name}: {metrics}");
+    }
+}
+
+#[test]
+fn both_listen_on_loopback_unless_told_otherwise() {
+    for (role, address) in [
+        ("exporter", "127.0.0.1:9988"),
+        ("operator", "127.0.0.1:9989"),
+    ] {
+        let mut command = std::process::Command::new(nightjar());
+        let help = output(command.args([role, "--help"]));
+        assert!(help.contains(&format!("[default: {address}]")), "{help}");
+    }
 }

@@ -70,7 +70,7 @@ async fn published(port: u16) -> BTreeSet<String> {
 }
 
 /// An address of this machine that an EndpointSlice may hold: loopback is refused there.
-fn address() -> String {
+pub fn address() -> String {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket
         .connect("198.51.100.1:9")

@@ -70,7 +70,7 @@ dynamodb = boto3.client("dynamodb")
 tables = dynamodb.list_tables()["TableNames"]
 assert "orders" in tables and "hr-people" in tables
 orders = dynamodb.describe_table(TableName="orders")["Table"]
-assert orders["ProvisionedThroughput"]["ReadCapacityUnits"] == 400
+assert orders["ProvisionedThroughput"]["ReadCapacityUnits"] == 40
 assert code(lambda: dynamodb.describe_table(TableName="nothing")) == "ResourceNotFoundException"
 
 rest = boto3.client("apigateway")

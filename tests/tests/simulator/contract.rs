@@ -361,3 +361,35 @@ async fn five_statistics_of_one_metric_are_one_billed_metric_and_the_sixth_is_an
     };
     assert_eq!((billed(5).await, billed(6).await), (3, 4));
 }
+
+#[tokio::test]
+async fn an_answer_holds_a_hundred_thousand_and_eight_hundred_datapoints_and_a_token_for_the_rest()
+{
+    let region = "{functions: [{name: f, traffic: {steady: {per_minute: 100}}}]}";
+    let simulator = crate::play::play_region(region).await;
+    let client = cloudwatch(&simulator).await;
+    let time = aws_sdk_cloudwatch::primitives::DateTime::from_secs;
+    let (mut sizes, mut token) = (Vec::new(), None);
+    loop {
+        let page = client
+            .get_metric_data()
+            .start_time(time(noon() - 5 * 3600))
+            .end_time(time(noon()))
+            .set_metric_data_queries(Some(
+                (0..500)
+                    .map(|i| function_query(&format!("q{i}"), "f", "Invocations", "Sum"))
+                    .collect(),
+            ))
+            .set_next_token(token)
+            .send()
+            .await
+            .unwrap();
+        let results = page.metric_data_results().iter();
+        sizes.push(results.map(|result| result.values().len()).sum::<usize>());
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [100_800, 500 * 300 - 100_800]);
+}

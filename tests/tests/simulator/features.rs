@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_cloudwatch::types::DimensionFilter;
+
 use crate::play::{cloudwatch, config, noon, play_region, points, query, question};
 
 const FUNCTION: &str = "{functions: [{name: f, errors: 0.1, traffic: {steady: {per_minute: 100}}, alias: {name: live, provisioned: 3}, url: true, durable: true, signed: true, capacity_provider: pool}, {name: g}], \
@@ -170,4 +172,51 @@ async fn a_table_and_an_api_show_what_decides_their_metrics() {
         apis.items()[0].protocol_type().unwrap().as_str(),
         "WEBSOCKET"
     );
+}
+
+#[tokio::test]
+async fn a_new_series_is_listed_as_late_as_the_account_file_says() {
+    let region = "{lateness: {lambda: {listing: 15m}}, functions: [{name: f, traffic: {steady: {per_minute: 100}}}]}";
+    let simulator = play_region(region).await;
+    let hours = serde_json::json!({"from": noon(), "until": noon() + 3600}).to_string();
+    let url = format!("{}/hours", simulator.url());
+    nightjar_tests::http::request("PUT", &url, &[], hours)
+        .await
+        .unwrap();
+    let client = cloudwatch(&simulator).await;
+    let listed = async || {
+        let invocations = client.list_metrics().metric_name("Invocations");
+        let page = invocations.dimensions(filter("FunctionName", "f")).send();
+        page.await.unwrap().metrics().len()
+    };
+    simulator.advance_seconds(15 * 60);
+    assert_eq!(listed().await, 0);
+    simulator.advance_seconds(60);
+    assert_eq!(listed().await, 1);
+}
+
+fn filter(name: &str, value: &str) -> DimensionFilter {
+    DimensionFilter::builder().name(name).value(value).build()
+}
+
+#[tokio::test]
+async fn an_alias_shows_its_version_and_its_provisioned_concurrency() {
+    let simulator = play_region(FUNCTION).await;
+    let lambda = aws_sdk_lambda::Client::new(&config(&simulator).await);
+    for (function, versions, provisioned) in [("f", 2, Some(3)), ("g", 1, None)] {
+        let answer = lambda
+            .list_versions_by_function()
+            .function_name(function)
+            .send();
+        assert_eq!(answer.await.unwrap().versions().len(), versions);
+        let answer = lambda
+            .list_provisioned_concurrency_configs()
+            .function_name(function)
+            .send()
+            .await
+            .unwrap();
+        let config = answer.provisioned_concurrency_configs().first();
+        let requested = config.and_then(|c| c.requested_provisioned_concurrent_executions());
+        assert_eq!(requested, provisioned);
+    }
 }

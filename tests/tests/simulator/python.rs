@@ -1,11 +1,13 @@
-//! boto3, which speaks AWS JSON where the Rust SDK speaks CBOR.
+//! boto3, which speaks AWS JSON where the Rust SDK speaks CBOR, and brings AWS's published examples.
 
 use std::process::Command;
 
+use nightjar_tests::simulator::Simulator;
+
 use crate::play::play_shop;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn boto3_reads_metrics_and_discovers_the_shop() {
+/// What a script says that reads the simulator.
+async fn run(simulator: &Simulator, script: &'static str) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let venv = Command::new(format!("{root}/parts/python/venv"))
         .output()
@@ -16,11 +18,10 @@ async fn boto3_reads_metrics_and_discovers_the_shop() {
         String::from_utf8_lossy(&venv.stderr)
     );
     let python = String::from_utf8(venv.stdout).unwrap();
-    let simulator = play_shop().await;
     let url = simulator.url();
     let output = tokio::task::spawn_blocking(move || {
         Command::new(python.trim())
-            .arg(format!("{root}/tests/simulator/boto3_client.py"))
+            .arg(format!("{root}/tests/simulator/{script}"))
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", "KEY")
             .env("AWS_SECRET_ACCESS_KEY", "SECRET")
@@ -31,12 +32,19 @@ async fn boto3_reads_metrics_and_discovers_the_shop() {
     })
     .await
     .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_reads_metrics_and_discovers_the_shop() {
+    let simulator = play_shop().await;
+    let said = run(&simulator, "boto3_client.py").await;
     // What boto3 read in JSON is what the simulator says is true.
     let read: f64 = said.lines().last().unwrap().parse().unwrap();
     let noon = crate::play::noon();
@@ -49,4 +57,12 @@ async fn boto3_reads_metrics_and_discovers_the_shop() {
     );
     let truth = simulator.truth(&question).unwrap().value.unwrap();
     assert!((read - truth).abs() < 0.001, "{read} is not {truth}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_have_the_shape_of_the_examples_that_aws_publishes() {
+    let simulator = play_shop().await;
+    let said = run(&simulator, "published_examples.py").await;
+    let compared = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(compared >= 12, "{said}");
 }

@@ -177,6 +177,79 @@ async fn an_incident_shows_between_its_start_and_its_end_only() {
 }
 
 #[tokio::test]
+async fn traffic_that_drops_or_surges_does_so_while_the_incident_lasts() {
+    let simulator = play_region(
+        "{functions: [{name: f, traffic: {steady: {per_minute: 60}}}], incidents: [
+           {what: traffic, on: [f], factor: 0, start: '2026-11-20T10:10:00Z', end: '2026-11-20T10:20:00Z'},
+           {what: traffic, on: [f], factor: 10, start: '2026-11-20T10:30:00Z', end: '2026-11-20T10:40:00Z'}]}",
+    )
+    .await;
+    let ten = noon() - 7200;
+    let runs = |from: i64| {
+        let window = (ten + from * 60, ten + from * 60 + 600);
+        simulator
+            .truth(&question("f", "Invocations", "Sum", window.0, window.1))
+            .unwrap()
+            .value
+            .unwrap()
+    };
+    assert!((500.0..700.0).contains(&runs(0)), "{}", runs(0));
+    assert_eq!(runs(10), 0.0);
+    assert!((500.0..700.0).contains(&runs(20)), "{}", runs(20));
+    assert!((5000.0..7000.0).contains(&runs(30)), "{}", runs(30));
+}
+
+#[tokio::test]
+async fn events_are_as_old_as_an_incident_says_and_go_in_circles_only_then() {
+    let simulator = play_region(
+        "{functions: [{name: f}], topics: [{name: t, subscribers: [{function: f}]}],
+          schedules: [{name: s, every: 1m, calls: [{topic: t, times: 100}]}], incidents: [
+           {what: lag, on: [f], age: 10m, start: '2026-11-20T10:10:00Z', end: '2026-11-20T10:20:00Z'},
+           {what: recursion, on: [f], share: 0.5, start: '2026-11-20T10:10:00Z', end: '2026-11-20T10:20:00Z'}]}",
+    )
+    .await;
+    let ten = noon() - 7200;
+    let tell = |metric: &str, stat: &str, from: i64| {
+        let window = (ten + from * 60, ten + from * 60 + 600);
+        simulator
+            .truth(&question("f", metric, stat, window.0, window.1))
+            .unwrap()
+            .value
+            .unwrap_or(0.0)
+    };
+    assert!(tell("AsyncEventAge", "Maximum", 0) < 1000.0);
+    assert_eq!(tell("AsyncEventAge", "Maximum", 10), 600_000.0);
+    assert_eq!(tell("RecursiveInvocationsDropped", "Sum", 0), 0.0);
+    assert!((400.0..600.0).contains(&tell("RecursiveInvocationsDropped", "Sum", 10)));
+}
+
+#[tokio::test]
+async fn a_table_throttles_for_the_reason_that_its_incident_gives() {
+    let simulator = play_region(
+        "{tables: [{name: t, provisioned: {read: 800, write: 8}, traffic: {PutItem: {steady: {per_minute: 600}}}}], incidents: [
+           {what: throttles, on: [t], share: 0.5, cause: key_range, start: '2026-11-20T10:10:00Z', end: '2026-11-20T10:20:00Z'},
+           {what: throttles, on: [t], share: 0.5, cause: provisioned, start: '2026-11-20T10:30:00Z', end: '2026-11-20T10:40:00Z'}]}",
+    )
+    .await;
+    let client = cloudwatch(&simulator).await;
+    let ten = noon() - 7200;
+    let sum = async |metric: &str, from: i64| {
+        let query = query("a", "AWS/DynamoDB", metric, ("TableName", "t"), 60, "Sum");
+        let read = points(&client, query, ten + from * 60, ten + from * 60 + 600).await;
+        read.iter().map(|point| point.1).sum::<f64>()
+    };
+    let (hot, full) = (
+        "WriteKeyRangeThroughputThrottleEvents",
+        "WriteProvisionedThroughputThrottleEvents",
+    );
+    assert_eq!(sum(hot, 0).await, 0.0);
+    assert!(sum(hot, 10).await > 2000.0);
+    assert_eq!(sum(full, 10).await, 0.0);
+    assert!(sum(full, 30).await > 2000.0);
+    assert_eq!(sum(hot, 30).await, 0.0);
+}
+
+#[tokio::test]
 async fn tables_and_apis_publish_their_metrics_under_their_own_dimensions() {
     let shop = play_shop().await;
     let client = cloudwatch(&shop).await;

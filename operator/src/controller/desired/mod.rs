@@ -22,9 +22,11 @@ use sha2::{Digest, Sha256};
 pub use alertmanager_config::AlertmanagerConfig;
 pub use prometheus_rule::PrometheusRule;
 pub use service_monitor::ServiceMonitor;
+pub use stateful_set::storage_of;
 
 use super::resolve::Resolved;
 use crate::api::ServerlessStack;
+use crate::api::validate::InvalidField;
 
 /// The exporter's port, by the name that Services and monitors use.
 pub const PORT_NAME: &str = "metrics";
@@ -36,6 +38,15 @@ pub const CONFIG_KEY: &str = "stack.yaml";
 /// The annotation of the ConfigMap that repeats the assignment of shards in it, for the operator,
 /// whose watches see metadata only.
 pub const ASSIGNMENT_ANNOTATION: &str = "nightjar.dev/assignment";
+
+/// The annotation of the StatefulSet that says what its volumes were made of, for the same reason.
+pub const STORAGE_ANNOTATION: &str = "nightjar.dev/storage";
+
+/// The end of the name of the ConfigMap with the rules.
+pub const RULES_SUFFIX: &str = "-exporter-rules";
+
+/// What an object may hold: etcd takes a little more, with all that is around it.
+const LARGEST: usize = 1_000_000;
 
 /// All objects of one stack.
 #[derive(Clone, Debug)]
@@ -68,6 +79,32 @@ impl Desired {
             .and_then(|data| data.get(CONFIG_KEY));
         sha256_hex(file.map_or(&[][..], |file| file.as_bytes()))
     }
+
+    /// What makes an object too large for the API server.
+    pub fn too_large(&self) -> Option<InvalidField> {
+        let of = |map: &ConfigMap| map.data.iter().flatten().map(|(_, file)| file.len()).sum();
+        let rules = self.prometheus_rule.as_ref();
+        // Close enough: as it is sent it is a little shorter.
+        let rules = rules.map_or(0, |rule| {
+            serde_json::to_string(&rule.spec).map_or(0, |text| text.len())
+        });
+        let rules = rules.max(self.rules.as_ref().map_or(0, of));
+        let (field, bytes, remedy) = if of(&self.config_map) > LARGEST {
+            let remedy = "select by tags, by a CloudFormation stack or by names with *, or make two stacks of it";
+            ("spec", of(&self.config_map), remedy)
+        } else if rules > LARGEST {
+            let remedy = "write fewer or shorter objectives and labels, or make two stacks of it";
+            ("spec.alerts", rules, remedy)
+        } else {
+            return None;
+        };
+        Some(InvalidField {
+            field: field.to_owned(),
+            message: format!(
+                "makes an object of {bytes} bytes, and the most is {LARGEST}: {remedy}"
+            ),
+        })
+    }
 }
 
 /// The objects of a stack.
@@ -94,6 +131,11 @@ pub fn desired(stack: &ServerlessStack, resolved: &Resolved) -> Desired {
 /// The one name of all objects of a stack.
 pub fn object_name(stack: &ServerlessStack) -> String {
     format!("{}-exporter", stack.name_any())
+}
+
+/// The name of the ConfigMap with the rules.
+pub fn rules_name(stack: &ServerlessStack) -> String {
+    format!("{}{RULES_SUFFIX}", stack.name_any())
 }
 
 /// SHA-256 in hexadecimal.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::{metadata, object_name};
+use super::{metadata, rules_name};
 use crate::api::ServerlessStack;
 use crate::controller::resolve::Resolved;
 use crate::rules::render::RuleFile;
@@ -38,7 +38,7 @@ pub fn build(stack: &ServerlessStack, resolved: &Resolved) -> PrometheusRule {
 /// The ConfigMap with a file for `rule_files`, whose name is unique among all stacks' files.
 pub fn config_map(stack: &ServerlessStack, resolved: &Resolved) -> ConfigMap {
     let mut metadata = metadata(stack);
-    metadata.name = Some(format!("{}-rules", object_name(stack)));
+    metadata.name = Some(rules_name(stack));
     let file = format!(
         "{}-{}.rules.yaml",
         stack.namespace().unwrap_or_default(),

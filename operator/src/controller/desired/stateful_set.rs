@@ -20,7 +20,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
-    CONFIG_KEY, PORT, PORT_NAME, labels, metadata, object_name, selector_labels, service_account,
+    CONFIG_KEY, PORT, PORT_NAME, STORAGE_ANNOTATION, labels, metadata, object_name,
+    selector_labels, service_account,
 };
 use crate::api::ServerlessStack;
 use crate::api::stack::{Resources, Storage};
@@ -37,8 +38,12 @@ const CA_FILE: &str = "ca.pem";
 const UID: i64 = 65532;
 
 pub fn build(stack: &ServerlessStack, resolved: &Resolved) -> StatefulSet {
+    let storage = resolved.storage(stack);
+    let mut metadata = metadata(stack);
+    let text = serde_json::to_string(&storage).expect("a volume's size and class are plain data");
+    metadata.annotations = Some([(STORAGE_ANNOTATION.to_owned(), text)].into());
     StatefulSet {
-        metadata: metadata(stack),
+        metadata,
         spec: Some(StatefulSetSpec {
             replicas: i32::try_from(resolved.shards.replicas).ok(),
             service_name: Some(object_name(stack)),
@@ -64,18 +69,13 @@ pub fn build(stack: &ServerlessStack, resolved: &Resolved) -> StatefulSet {
                 }),
                 spec: Some(pod(stack, resolved)),
             },
-            persistent_volume_claim_retention_policy: stack.spec.exporter.storage.is_some().then(
-                || StatefulSetPersistentVolumeClaimRetentionPolicy {
+            persistent_volume_claim_retention_policy: storage.is_some().then(|| {
+                StatefulSetPersistentVolumeClaimRetentionPolicy {
                     when_deleted: Some("Delete".to_owned()),
                     when_scaled: Some("Delete".to_owned()),
-                },
-            ),
-            volume_claim_templates: stack
-                .spec
-                .exporter
-                .storage
-                .as_ref()
-                .map(|storage| vec![claim(storage)]),
+                }
+            }),
+            volume_claim_templates: storage.map(|storage| vec![claim(storage)]),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
@@ -103,6 +103,23 @@ fn claim(storage: &Storage) -> PersistentVolumeClaim {
     }
 }
 
+/// What the volumes of a StatefulSet's pods are made of.
+pub fn storage_of(set: &StatefulSet) -> Option<Storage> {
+    let mut claims = set.spec.as_ref()?.volume_claim_templates.iter().flatten();
+    let claim = claims.find(|claim| claim.metadata.name.as_deref() == Some(STATE_VOLUME))?;
+    let claim = claim.spec.as_ref()?;
+    let size = claim
+        .resources
+        .as_ref()?
+        .requests
+        .as_ref()?
+        .get("storage")?;
+    Some(Storage {
+        size: size.0.clone(),
+        storage_class_name: claim.storage_class_name.clone(),
+    })
+}
+
 /// The stack's configuration, and room for books where no volume is claimed for them.
 fn volumes(stack: &ServerlessStack, resolved: &Resolved) -> Vec<Volume> {
     let config = Volume {
@@ -118,7 +135,7 @@ fn volumes(stack: &ServerlessStack, resolved: &Resolved) -> Vec<Volume> {
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
     };
-    let state = stack.spec.exporter.storage.is_none().then_some(state);
+    let state = resolved.storage(stack).is_none().then_some(state);
     std::iter::once(config).chain(state).collect()
 }
 

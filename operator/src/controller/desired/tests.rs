@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::shards::Assignment;
+use crate::api::stack::{Selector, Storage};
 use crate::api::validate::validate;
 use crate::controller::apply::documents;
 use crate::controller::resolve::{ExporterArgs, Shards};
@@ -34,6 +35,7 @@ fn resolved() -> Resolved {
         prometheus_rules: true,
         alertmanager_configs: true,
         interval: None,
+        made_storage: None,
         shards: Shards {
             assignment: Assignment::first(1),
             replicas: 1,
@@ -259,4 +261,116 @@ fn a_service_is_annotated_only_where_no_monitor_is_made() {
         without.service.metadata.annotations.unwrap()["prometheus.io/scrape"],
         "true"
     );
+}
+
+fn set(stack: &ServerlessStack, resolved: &Resolved) -> StatefulSet {
+    desired(stack, resolved).stateful_set
+}
+
+#[test]
+fn volumes_stay_what_they_were_made_of_and_all_else_goes_on() {
+    let grown = stack("exporter: {storage: {size: 10Gi}, env: [{name: A, value: b}]}");
+    let fresh = set(&grown, &resolved());
+    let made = |size: &str| Resolved {
+        made_storage: Some(Some(Storage {
+            size: size.to_owned(),
+            storage_class_name: None,
+        })),
+        ..resolved()
+    };
+    let kept = set(&grown, &made("1Gi"));
+    assert_eq!(storage_of(&fresh).unwrap().size, "10Gi");
+    assert_eq!(storage_of(&kept).unwrap().size, "1Gi");
+    assert!(kept.metadata.annotations.unwrap()[STORAGE_ANNOTATION].contains("1Gi"));
+    // The same, written otherwise, is no change.
+    let same = set(&grown, &made("10240Mi"));
+    assert_eq!(storage_of(&same).unwrap().size, "10Gi");
+    // And where none were made, the pods keep the room that they have.
+    let none = Resolved {
+        made_storage: Some(None),
+        ..resolved()
+    };
+    let none = set(&grown, &none);
+    assert_eq!(storage_of(&none), None);
+    let pod = none.spec.unwrap().template.spec.unwrap();
+    let volumes = pod.volumes.unwrap();
+    assert!(volumes.iter().any(|volume| volume.empty_dir.is_some()));
+    let env = pod.containers[0].env.as_ref().unwrap();
+    assert!(env.iter().any(|variable| variable.name == "A"));
+}
+
+#[test]
+fn a_stack_that_no_object_can_hold_is_refused_with_a_way_out() {
+    let small = stack("suspend: false");
+    assert_eq!(desired(&small, &resolved()).too_large(), None);
+    let mut large = small;
+    let names = |selector| {
+        let names = (0..256).map(move |i| format!("{selector}-{i}-{}", "n".repeat(240)));
+        Selector {
+            names: Some(names.collect()),
+            ..Selector::default()
+        }
+    };
+    large.spec.select = (0..32).map(names).collect();
+    assert_eq!(crate::api::validate::validate(&large), []);
+    let invalid = desired(&large, &resolved()).too_large().unwrap();
+    assert!(invalid.message.contains("names with *"), "{invalid}");
+}
+
+#[test]
+fn no_field_of_a_stack_reaches_the_image_the_command_or_the_security_context() {
+    // What a stack may say about its pods: variables, amounts, and names of its own namespace's objects.
+    let rest = |spec: &str| {
+        let mut pod = pod(&stack(spec), &resolved());
+        for volume in pod["spec"]["volumes"].as_array().unwrap() {
+            let kinds = ["projected", "emptyDir"];
+            assert!(kinds.iter().any(|kind| !volume[kind].is_null()), "{volume}");
+        }
+        for (at, fields) in [
+            ("/spec/containers/0", ["env", "resources"]),
+            ("/spec", ["serviceAccountName", "volumes"]),
+        ] {
+            let part = pod.pointer_mut(at).unwrap().as_object_mut().unwrap();
+            for field in fields {
+                part.remove(field);
+            }
+        }
+        pod
+    };
+    let everything = "accounts: [{roleArn: 'arn:aws:iam::111122223333:role/a', externalIdSecretRef: {name: a, key: b}}], \
+        credentials: {serviceAccountName: kube-admin}, exclude: [{names: ['*-canary']}], suspend: true, tags: [team], \
+        services: {lambda: {optional: [async], excludeMetrics: ['aws_*']}}, latency: {quantiles: ['0.5'], maxima: true}, \
+        collection: {interval: 10m, discoveryInterval: 10m, budgetUsdPerMonth: '5', maxSeries: 100}, \
+        exporter: {shards: 3, env: [{name: privileged, value: 'true'}], resources: {limits: {memory: 1Gi}}}, \
+        monitoring: {labels: {a: b}, scrapeInterval: 1m}, \
+        objectives: [{name: all, target: '99', of: {stack: {}}}], \
+        alerts: {enabled: false, labels: {a: b}, matchers: {c: d}, overrides: {LambdaErrorRateHigh: {enabled: false}}, \
+        route: {receivers: [{name: hook, webhook: {urlSecretRef: {name: hook, key: url}}}], critical: hook}}";
+    assert_eq!(rest(everything), rest("suspend: false"));
+}
+
+#[test]
+fn the_operator_uses_nothing_of_what_talks_to_aws() {
+    fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller");
+    files(folder.as_ref(), &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    // In two parts, so that this file does not name it.
+    for forbidden in [["crate::", "aws"], ["aws", "_sdk_"], ["aws", "_config"]] {
+        let forbidden = forbidden.concat();
+        for file in &found {
+            let text = std::fs::read_to_string(file).unwrap();
+            assert!(!text.contains(&forbidden), "{}", file.display());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::exporter_status::{ServiceStatus, Spend};
+use crate::controller::kind::Kind;
 use crate::controller::look::SetStatus;
 
 const HASH: &str = "abc";
@@ -49,7 +50,8 @@ fn looked(wanted: i32, ready: i32, exporters: &[Exporter]) -> &'static Looked {
             updated: wanted,
         }),
         exporters: exporters.to_vec(),
-        stuck: Vec::new(),
+        is_complete: true,
+        ..Looked::default()
     }))
 }
 
@@ -61,8 +63,9 @@ fn facts(exporters: &[Exporter]) -> Facts<'static> {
         suspend: false,
         interval: Duration::from_secs(300),
         invalid: &[],
-        failed: None,
-        monitoring: Monitoring::Annotations,
+        failed: &[],
+        applied: true,
+        monitoring: Monitoring::default(),
         config_hash: HASH,
         assignment: None,
         looked: looked(1, 1, exporters),
@@ -317,7 +320,7 @@ fn a_refused_monitor_is_told_as_that_and_not_as_a_missing_exporter() {
         name: "checkout-exporter".to_owned(),
     };
     let facts = Facts {
-        failed: Some(&error),
+        failed: &[error],
         ..facts(&exporters)
     };
     let status = judged(&facts);
@@ -336,7 +339,10 @@ fn the_labels_by_which_a_prometheus_selects_are_told_or_their_absence_is() {
         (BTreeMap::new(), "spec.monitoring.labels"),
     ] {
         let facts = Facts {
-            monitoring: Monitoring::ServiceMonitor(labels),
+            monitoring: Monitoring {
+                service_monitor: Some(labels),
+                ..Monitoring::default()
+            },
             ..facts(&[])
         };
         let (status, _, message) = said(&judged(&facts), MONITORING_CONFIGURED);
@@ -432,4 +438,145 @@ fn a_stack_is_not_ready_until_every_shard_has_released_what_is_anothers() {
     let (ready, reason, message) = said(&judged(&facts), READY);
     assert_eq!((&*ready, &*reason), ("False", "Resharding"));
     assert!(message.contains("checkout-exporter-0"), "{message}");
+}
+
+fn conflict(kind: Kind) -> Error {
+    Error::NameConflict {
+        kind,
+        namespace: "shop".to_owned(),
+        name: "checkout-exporter".to_owned(),
+    }
+}
+
+#[test]
+fn a_failure_of_the_exporters_objects_and_one_of_the_monitorings_are_both_told() {
+    let exporters = [exporter(vec![target("eu-west-1")])];
+    let failed = [conflict(Kind::PrometheusRule), conflict(Kind::StatefulSet)];
+    let facts = Facts {
+        failed: &failed,
+        ..facts(&exporters)
+    };
+    let status = judged(&facts);
+    for (type_, kind) in [
+        (EXPORTER_AVAILABLE, "StatefulSet"),
+        (MONITORING_CONFIGURED, "PrometheusRule"),
+    ] {
+        let (status, _, message) = said(&status, type_);
+        assert_eq!(status, "False", "{type_}");
+        assert!(message.contains(kind), "{type_}: {message}");
+    }
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_not_said_to_be_there() {
+    let exporters = [exporter(vec![target("eu-west-1")])];
+    let facts = Facts {
+        failed: &[Error::Timeout(20)],
+        applied: false,
+        ..facts(&exporters)
+    };
+    let status = judged(&facts);
+    assert_eq!(said(&status, MONITORING_CONFIGURED).0, "Unknown");
+    assert_eq!(said(&status, EXPORTER_AVAILABLE).0, "False");
+}
+
+#[test]
+fn kinds_that_are_not_there_are_told_with_what_is_used_instead() {
+    let exporters = [exporter(vec![target("eu-west-1")])];
+    let said_of = |monitoring| {
+        let facts = Facts {
+            monitoring,
+            ..facts(&exporters)
+        };
+        said(&judged(&facts), MONITORING_CONFIGURED)
+    };
+    let (status, reason, message) = said_of(Monitoring::default());
+    assert_eq!((&*status, &*reason), ("True", "PrometheusOperatorAbsent"));
+    for part in [
+        "no kind ServiceMonitor",
+        "no kind PrometheusRule",
+        "ConfigMap shop/checkout-exporter-rules",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let (status, reason, message) = said_of(Monitoring {
+        service_monitor: Some(BTreeMap::new()),
+        prometheus_rules: true,
+        route_is_lost: true,
+    });
+    assert_eq!((&*status, &*reason), ("False", "AlertmanagerConfigAbsent"));
+    assert!(message.contains("nightjar render --route"), "{message}");
+}
+
+#[test]
+fn numbers_do_not_halve_while_one_of_two_pods_has_no_address() {
+    let mut exporters = vec![exporter(vec![target("eu-west-1")]); 2];
+    exporters[1].pod = "checkout-exporter-1".to_owned();
+    let both = Facts {
+        looked: looked(2, 2, &exporters),
+        ..facts(&[])
+    };
+    let both = judged(&both);
+    let one = Facts {
+        looked: looked(2, 1, &exporters[..1]),
+        ..facts(&[])
+    };
+    let one = judge(&one, &both, at(2000));
+    assert_eq!(one.inventory, both.inventory);
+    assert_eq!(one.spend, both.spend);
+}
+
+#[test]
+fn a_changed_volume_is_refused_without_calling_the_specification_invalid() {
+    let exporters = [exporter(vec![target("eu-west-1")])];
+    let failed = [Error::Storage {
+        namespace: "shop".to_owned(),
+        name: "checkout-exporter".to_owned(),
+        made: None,
+        wanted: None,
+    }];
+    let facts = Facts {
+        failed: &failed,
+        ..facts(&exporters)
+    };
+    let status = judged(&facts);
+    assert_eq!(said(&status, SPEC_VALID).0, "True");
+    assert_eq!(said(&status, MONITORING_CONFIGURED).0, "True");
+    let (ready, reason, _) = said(&status, READY);
+    assert_eq!((&*ready, &*reason), ("False", "StorageUnchangeable"));
+}
+
+#[test]
+fn however_much_an_exporter_says_a_message_stays_short_enough_to_be_written_and_read() {
+    let mut talkative = target("eu-west-1");
+    talkative.problems = vec![problem(Reason::Unknown, "a:B", &"ü".repeat(1_000_000)); 50];
+    let mut talkative = exporter(vec![talkative]);
+    if let Ok(status) = &mut talkative.status {
+        status.config_hash = "x".repeat(1_000_000);
+    }
+    let exporters = [talkative];
+    let status = judged(&facts(&exporters));
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(text.len() < 20_000, "{}", text.len());
+    assert_eq!(shortened("äöü", 6), "äöü");
+    assert_eq!(shortened("äöüß", 7), "ä ...");
+}
+
+#[test]
+fn the_health_checks_of_the_docs_fail_for_the_reasons_for_which_somebody_has_to_act_and_no_other() {
+    let words = regex::Regex::new(r#"Self::([A-Za-z]+) => "([A-Za-z]+)""#).unwrap();
+    let source = include_str!("../../api/reason.rs");
+    let docs = include_str!("../../../../docs/gitops.md");
+    let mut seen = 0;
+    for word in words.captures_iter(source) {
+        let reason: Reason = serde_json::from_value(word[2].into()).unwrap();
+        assert_eq!(reason.as_str(), &word[1]);
+        let acts = severity(reason) == Severity::Act;
+        // Argo CD's list is Lua, Flux's is CEL.
+        for entry in [format!(" {reason} = true"), format!("'{reason}'")] {
+            assert_eq!(docs.contains(&entry), acts, "{entry}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 25, "{seen}");
 }

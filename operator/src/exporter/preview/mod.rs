@@ -142,7 +142,7 @@ async fn look(
     let services = discover::services(&config.spec);
     let actions = reference::actions(&config.spec, &services);
     for (action, _) in &actions {
-        let count = telemetry.aws_requests(action);
+        let count = telemetry.aws_requests(action, &region);
         if count > 0 {
             target.requests.push(Requests::of_look_up(
                 action,
@@ -155,7 +155,7 @@ async fn look(
     for (action, purpose) in actions {
         let allowed = if denied.contains(&action) {
             Some(false)
-        } else if telemetry.aws_requests(action) > 0 {
+        } else if telemetry.aws_requests(action, &region) > 0 {
             Some(true)
         } else {
             match aws.probe(action).await {

@@ -13,7 +13,7 @@ use super::metrics::{
     STAGE_RATE, WEBSOCKET_STAGE,
 };
 use crate::api::Reason;
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Pages};
 use crate::services::listing::listed;
 use crate::services::{Fact, Family, Features, Found, Look, Resource, Shape, Subject};
 
@@ -130,6 +130,7 @@ async fn rest_apis(look: &Look<'_>, problems: &mut Vec<AwsError>) -> Result<Vec<
     let mut apis = Vec::new();
     let mut same_name: BTreeMap<String, u32> = BTreeMap::new();
     let mut position = None;
+    let mut pages = Pages::of(ACTION);
     loop {
         let request = look
             .aws
@@ -163,7 +164,7 @@ async fn rest_apis(look: &Look<'_>, problems: &mut Vec<AwsError>) -> Result<Vec<
                 });
             }
         }
-        position = page.position().filter(|p| !p.is_empty()).map(str::to_owned);
+        position = pages.after(page.position())?;
         if position.is_none() {
             break;
         }
@@ -214,6 +215,7 @@ async fn rest_stages(look: &Look<'_>, api: &Api) -> Result<Vec<Stage>, AwsError>
 async fn http_apis(look: &Look<'_>) -> Result<Vec<Api>, AwsError> {
     let mut apis = Vec::new();
     let mut token = None;
+    let mut pages = Pages::of(ACTION);
     loop {
         let request = look
             .aws
@@ -249,10 +251,7 @@ async fn http_apis(look: &Look<'_>) -> Result<Vec<Api>, AwsError> {
                 });
             }
         }
-        token = page
-            .next_token()
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned);
+        token = pages.after(page.next_token())?;
         if token.is_none() {
             return Ok(apis);
         }
@@ -262,6 +261,7 @@ async fn http_apis(look: &Look<'_>) -> Result<Vec<Api>, AwsError> {
 async fn http_stages(look: &Look<'_>, api: &Api) -> Result<Vec<Stage>, AwsError> {
     let mut stages = Vec::new();
     let mut token = None;
+    let mut pages = Pages::of(ACTION);
     loop {
         let request = look
             .aws
@@ -284,10 +284,7 @@ async fn http_stages(look: &Look<'_>, api: &Api) -> Result<Vec<Stage>, AwsError>
                 throttle: (rate, burst.map(f64::from)),
             })
         }));
-        token = page
-            .next_token()
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned);
+        token = pages.after(page.next_token())?;
         if token.is_none() {
             return Ok(stages);
         }

@@ -11,7 +11,7 @@ use super::metrics::{
 };
 use super::settings;
 use crate::api::Reason;
-use crate::aws::{AwsError, Clients, Identity};
+use crate::aws::{AwsError, Clients, Identity, Pages};
 use crate::services::listing::listed;
 use crate::services::{Features, Found, Look, Resource, Shape, Subject};
 
@@ -75,6 +75,7 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
 async fn member_tables(look: &Look<'_>) -> Result<Vec<String>, AwsError> {
     let mut tables = Vec::new();
     let mut start = None;
+    let mut pages = Pages::of("dynamodb:ListTables");
     loop {
         let request = look
             .aws
@@ -89,7 +90,7 @@ async fn member_tables(look: &Look<'_>) -> Result<Vec<String>, AwsError> {
                 .contains("AWS::DynamoDB::Table", name, name, &arn)
         };
         tables.extend(page.table_names().iter().filter(member).cloned());
-        start = page.last_evaluated_table_name().map(str::to_owned);
+        start = pages.after(page.last_evaluated_table_name())?;
         if start.is_none() {
             return Ok(tables);
         }

@@ -11,8 +11,8 @@ use futures::FutureExt as _;
 
 use super::facts::{
     ACCOUNT_CONCURRENCY_LIMIT, ACCOUNT_FUNCTIONS, ACCOUNT_UNRESERVED_CONCURRENCY_LIMIT,
-    FUNCTION_EPHEMERAL_STORAGE, FUNCTION_INFO, FUNCTION_MEMORY, FUNCTION_RESERVED_CONCURRENCY,
-    FUNCTION_TIMEOUT,
+    FUNCTION_EPHEMERAL_STORAGE, FUNCTION_INFO, FUNCTION_LAST_MODIFIED, FUNCTION_MEMORY,
+    FUNCTION_RESERVED_CONCURRENCY, FUNCTION_TIMEOUT,
 };
 use super::managed::{CAPACITY_PROVIDER, EXECUTION_ENVIRONMENT};
 use super::mapping_discovery::{Mapping, mappings};
@@ -23,6 +23,8 @@ use super::metrics::{
 };
 use super::reading::{self, Reading};
 use super::versions::{PROVISIONED, VERSION};
+use k8s_openapi::jiff::Timestamp;
+
 use crate::aws::AwsError;
 use crate::services::listing::listed;
 use crate::services::{Fact, Family, Features, Found, Look, Resource, Shape, Subject};
@@ -140,6 +142,13 @@ fn facts(
         .tracing_config()
         .and_then(|config| config.mode())
         .map_or("", |mode| mode.as_str());
+    // Lambda writes the offset without a colon.
+    let modified = function.last_modified().and_then(|text| {
+        let at = Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "seconds of these centuries")]
+        let seconds = at.as_second() as f64;
+        Some(seconds)
+    });
     let mut info = labels.clone();
     info.extend([
         ("arn", arn.into()),
@@ -176,6 +185,7 @@ fn facts(
         Some(setting(&FUNCTION_TIMEOUT, f64::from(timeout_seconds))),
         memory.map(|size| setting(&FUNCTION_MEMORY, f64::from(size) * MEBIBYTE)),
         storage.map(|size| setting(&FUNCTION_EPHEMERAL_STORAGE, f64::from(size) * MEBIBYTE)),
+        modified.map(|at| setting(&FUNCTION_LAST_MODIFIED, at)),
     ]
     .into_iter()
     .flatten()

@@ -8,6 +8,7 @@ pub static ALL: &[&Family] = &[
     &FUNCTION_TIMEOUT,
     &FUNCTION_MEMORY,
     &FUNCTION_EPHEMERAL_STORAGE,
+    &FUNCTION_LAST_MODIFIED,
     &FUNCTION_RESERVED_CONCURRENCY,
     &ACCOUNT_CONCURRENCY_LIMIT,
     &ACCOUNT_UNRESERVED_CONCURRENCY_LIMIT,
@@ -44,6 +45,13 @@ pub static FUNCTION_EPHEMERAL_STORAGE: Family = Family {
     name: "aws_lambda_ephemeral_storage_bytes",
     kind: FamilyKind::Gauge,
     help: "Size of the function's /tmp. Source: lambda:ListFunctions, EphemeralStorage.",
+};
+
+/// When a function was deployed last, or its settings changed.
+pub static FUNCTION_LAST_MODIFIED: Family = Family {
+    name: "aws_lambda_last_modified_timestamp_seconds",
+    kind: FamilyKind::Gauge,
+    help: "When the function's code or settings were last changed. Source: lambda:ListFunctions, LastModified.",
 };
 
 /// A function's reserved concurrency.

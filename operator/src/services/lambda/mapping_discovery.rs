@@ -12,7 +12,7 @@ use super::facts::{
 };
 use super::mappings::{ERRORS, EVENTS, KAFKA, KAFKA_LAG, MAPPING, POLLERS, QUEUE, STREAM};
 use super::metrics;
-use crate::aws::{AwsError, Clients};
+use crate::aws::{AwsError, Clients, Pages};
 use crate::services::{Fact, Family, Features, Subject, Wanted};
 
 /// A mapping.
@@ -32,6 +32,7 @@ pub struct Mapping {
 pub async fn mappings(aws: &Clients) -> Result<HashMap<String, Vec<Mapping>>, AwsError> {
     let mut found: HashMap<String, Vec<Mapping>> = HashMap::new();
     let mut marker = None;
+    let mut pages = Pages::of("lambda:ListEventSourceMappings");
     loop {
         let request = aws
             .lambda
@@ -44,10 +45,7 @@ pub async fn mappings(aws: &Clients) -> Result<HashMap<String, Vec<Mapping>>, Aw
                 found.entry(function).or_default().push(mapping);
             }
         }
-        marker = page
-            .next_marker()
-            .filter(|marker| !marker.is_empty())
-            .map(str::to_owned);
+        marker = pages.after(page.next_marker())?;
         if marker.is_none() {
             return Ok(found);
         }

@@ -17,4 +17,5 @@ pub use reading::Memory;
 pub const RULES: &[&str] = &[
     include_str!("rules/failures.yaml"),
     include_str!("rules/load.yaml"),
+    include_str!("rules/events.yaml"),
 ];

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::discovery::Function;
 use crate::api::Reason;
-use crate::aws::{AwsError, Clients};
+use crate::aws::{AwsError, Clients, Pages};
 use crate::exporter::membership::Membership;
 
 const KIND: &str = "AWS::Lambda::Function";
@@ -108,8 +108,9 @@ async fn all(aws: &Clients, members: &Membership) -> Result<Vec<Function>, AwsEr
     };
     let mut found = Vec::new();
     let mut marker = None;
+    let mut pages = Pages::of(LIST);
     loop {
-        let page = list(aws, marker).await?;
+        let page = list(aws, marker, &mut pages).await?;
         found.extend(page.functions.into_iter().filter(belongs));
         marker = page.next;
         if marker.is_none() {
@@ -138,8 +139,9 @@ impl Known {
         let mut problems = Vec::new();
         let mut marker = None;
         let mut listed = 0;
+        let mut pages = Pages::of(LIST);
         while listing_is_cheaper(listed, self.pages.map(|(pages, _)| pages), due.len()) {
-            let page = list(aws, marker).await?;
+            let page = list(aws, marker, &mut pages).await?;
             listed += 1;
             for function in page.functions {
                 let name = function.name.to_string();
@@ -210,14 +212,13 @@ struct Page {
     next: Option<String>,
 }
 
-async fn list(aws: &Clients, marker: Option<String>) -> Result<Page, AwsError> {
+const LIST: &str = "lambda:ListFunctions";
+
+async fn list(aws: &Clients, marker: Option<String>, pages: &mut Pages) -> Result<Page, AwsError> {
     let request = aws.lambda.list_functions().set_marker(marker).send();
-    let page = aws.call("lambda:ListFunctions", request).await?;
+    let page = aws.call(LIST, request).await?;
     Ok(Page {
-        next: page
-            .next_marker()
-            .filter(|marker| !marker.is_empty())
-            .map(str::to_owned),
+        next: pages.after(page.next_marker())?,
         functions: page.functions().iter().filter_map(Function::new).collect(),
     })
 }

@@ -53,6 +53,7 @@ impl Builder {
                 hours: Arc::default(),
                 seed,
                 lateness: LatenessByService::default(),
+                concurrency_limit: 1000,
                 nodes: Vec::new(),
                 functions: Vec::new(),
                 tables: Vec::new(),
@@ -73,6 +74,9 @@ impl Builder {
 
     fn build(mut self, region: &Region) -> Result<RegionModel, Refusal> {
         self.region.lateness = region.lateness.clone();
+        if let Some(limit) = region.concurrency_limit {
+            self.region.concurrency_limit = limit;
+        }
         self.region.stacks.clone_from(&region.stacks);
         self.define(region)?;
         self.connect(region)?;
@@ -546,7 +550,11 @@ impl Builder {
                 ));
             }
             match incident.what {
-                IncidentKind::Errors | IncidentKind::Throttles | IncidentKind::Timeouts => {
+                IncidentKind::Errors
+                | IncidentKind::Throttles
+                | IncidentKind::Timeouts
+                | IncidentKind::ClientErrors
+                | IncidentKind::Recursion => {
                     check_share("share", incident.share, at, "incident")?;
                     if incident.share == 0.0 {
                         return Err((at, "this incident needs a `share` above 0".to_owned()));
@@ -557,6 +565,19 @@ impl Builder {
                         return Err((at, "`factor` must be above 0".to_owned()));
                     }
                 }
+                IncidentKind::Traffic => {
+                    if !incident.factor.is_finite() || incident.factor < 0.0 {
+                        return Err((at, "`factor` must be 0 (no traffic) or more".to_owned()));
+                    }
+                }
+                IncidentKind::Lag => {
+                    if incident.age.ms <= 0 {
+                        return Err((at, "this incident needs an `age`, like 10m".to_owned()));
+                    }
+                }
+            }
+            if incident.cause.is_some() && incident.what != IncidentKind::Throttles {
+                return Err((at, "only throttles have a `cause`".to_owned()));
             }
             match (incident.start, incident.end, incident.every, incident.lasts) {
                 (Some(start), Some(end), None, None) if start < end => {}

@@ -19,16 +19,6 @@ pub fn call(context: &Context, operation: &str, input: &Value) -> Outcome {
             "TableMaxReadCapacityUnits": 40_000,
             "TableMaxWriteCapacityUnits": 40_000,
         }),
-        "DescribeContinuousBackups" => {
-            find(context, input).map_err(|mut e| {
-                "TableNotFoundException".clone_into(&mut e.code);
-                e
-            })?;
-            json!({"ContinuousBackupsDescription": {
-                "ContinuousBackupsStatus": "ENABLED",
-                "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"},
-            }})
-        }
         "DescribeTimeToLive" => {
             if find(context, input)?.settings.time_to_live {
                 json!({"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}})

@@ -32,16 +32,6 @@ pub fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Vec<(&'static str, &
             "ListProvisionedConcurrencyConfigs",
             vec![("FunctionName", name)],
         ),
-        [
-            "2019-09-25",
-            "functions",
-            name,
-            "event-invoke-config",
-            "list",
-        ] => (
-            "ListFunctionEventInvokeConfigs",
-            vec![("FunctionName", name)],
-        ),
         ["2015-03-31", "event-source-mappings"] | ["2015-03-31", "event-source-mappings", ""] => {
             ("ListEventSourceMappings", vec![])
         }
@@ -88,15 +78,34 @@ pub fn call(context: &Context, operation: &str, input: &Value) -> Outcome {
             json!({"Aliases": alias.collect::<Vec<_>>()})
         }
         "ListVersionsByFunction" => {
-            json!({"Versions": [configuration(context, find(context, input)?)]})
+            let function = find(context, input)?;
+            let latest = configuration(context, function);
+            let mut versions = vec![latest.clone()];
+            // What the alias points to.
+            if function.settings.alias.is_some() {
+                let mut first = latest;
+                first["Version"] = json!("1");
+                first["FunctionArn"] =
+                    json!(context.arn("lambda", &format!("function:{}:1", function.name)));
+                versions.push(first);
+            }
+            json!({"Versions": versions})
         }
         "ListProvisionedConcurrencyConfigs" => {
-            find(context, input)?;
-            json!({"ProvisionedConcurrencyConfigs": []})
-        }
-        "ListFunctionEventInvokeConfigs" => {
-            find(context, input)?;
-            json!({"FunctionEventInvokeConfigs": []})
+            let function = find(context, input)?;
+            let configs = function.settings.alias.iter().filter_map(|alias| {
+                let provisioned = alias.provisioned?;
+                let arn = format!("function:{}:{}", function.name, alias.name);
+                Some(json!({
+                    "FunctionArn": context.arn("lambda", &arn),
+                    "RequestedProvisionedConcurrentExecutions": provisioned,
+                    "AvailableProvisionedConcurrentExecutions": provisioned,
+                    "AllocatedProvisionedConcurrentExecutions": provisioned,
+                    "Status": "READY",
+                    "LastModified": "2025-06-01T09:00:00+0000",
+                }))
+            });
+            json!({"ProvisionedConcurrencyConfigs": configs.collect::<Vec<_>>()})
         }
         "ListEventSourceMappings" => list_mappings(context, input)?,
         "GetAccountSettings" => account_settings(context),
@@ -281,13 +290,14 @@ fn account_settings(context: &Context) -> Value {
         .iter()
         .filter_map(|f| f.settings.reserved_concurrency)
         .sum();
+    let limit = context.region.concurrency_limit;
     json!({
         "AccountLimit": {
             "TotalCodeSize": 80_530_636_800_i64,
             "CodeSizeUnzipped": 262_144_000,
             "CodeSizeZipped": 52_428_800,
-            "ConcurrentExecutions": 1000,
-            "UnreservedConcurrentExecutions": 1000_i64 - i64::from(reserved),
+            "ConcurrentExecutions": limit,
+            "UnreservedConcurrentExecutions": i64::from(limit) - i64::from(reserved),
         },
         "AccountUsage": {"TotalCodeSize": 40_000_000, "FunctionCount": functions.len()},
     })

@@ -148,7 +148,13 @@ pub fn encode_metric_data(answer: &Answer) -> Vec<u8> {
 
 fn write_metric_data(e: &mut Encoder<Vec<u8>>, answer: &Answer) -> Written {
     e.map(2 + u64::from(answer.next_token.is_some()))?;
-    e.str("Messages")?.array(0)?;
+    e.str("Messages")?
+        .array(u64::from(answer.message.is_some()))?;
+    if let Some(text) = answer.message {
+        e.map(2)?;
+        e.str("Code")?.str("ArgumentTruncation")?;
+        e.str("Value")?.str(text)?;
+    }
     if let Some(token) = &answer.next_token {
         e.str("NextToken")?.str(token)?;
     }

@@ -83,7 +83,9 @@ fn json_metric_data(answer: &Answer) -> Value {
             })
         })
         .collect();
-    let mut value = json!({"MetricDataResults": results, "Messages": []});
+    let message = |text| json!({"Code": "ArgumentTruncation", "Value": text});
+    let messages: Vec<Value> = answer.message.map(message).into_iter().collect();
+    let mut value = json!({"MetricDataResults": results, "Messages": messages});
     if let Some(token) = &answer.next_token {
         value["NextToken"] = json!(token);
     }
@@ -156,7 +158,7 @@ fn mark(response: &mut Response<Full<Bytes>>, protocol: Protocol, request_id: &s
 }
 
 /// Sets a header; a value that HTTP cannot carry is left out.
-pub fn set(response: &mut Response<Full<Bytes>>, name: &'static str, value: &str) {
+pub fn set<B>(response: &mut Response<B>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response
             .headers_mut()

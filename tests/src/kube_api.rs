@@ -1,6 +1,10 @@
 //! A kube-apiserver with etcd on loopback, and operators that run against it.
 //!
 //! All processes die with the test process, however it ends.
+#![allow(clippy::unwrap_used, reason = "a test or a measurement ends there")]
+
+pub mod fault_proxy;
+pub mod oracles;
 
 use std::fmt::Debug;
 use std::fs;
@@ -8,24 +12,25 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config, ResourceExt};
-use nightjar_tests::http;
 use serde_json::{Value, json};
 
+use crate::http;
+
 /// The longest that anything takes on a busy machine. Nothing asserts how fast it is.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The user as whom the first operator of an API server runs, with no right but the chart's. Each
 /// operator is a user of its own, so that the audit log tells them apart.
 pub const OPERATOR_USER: &str = "operator-0";
 /// How many operators one API server may see.
-const MOST_OPERATORS: usize = 16;
+const MOST_OPERATORS: usize = 96;
 
 /// The chart of this tree.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/nightjar");
@@ -34,21 +39,90 @@ pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/nightjar
 pub struct KubeApi {
     folder: PathBuf,
     port: u16,
+    /// The product.
+    binary: PathBuf,
     operators: AtomicUsize,
-    _processes: Vec<Process>,
+    etcd: Launch,
+    server: Launch,
 }
 
 /// A running operator.
 pub struct Operator {
     /// Its name in the audit log, and as the holder of the Lease.
     pub name: String,
-    log: PathBuf,
     listen: u16,
-    process: Process,
+    launch: Arc<Launch>,
+}
+
+/// A process, and all that it takes to start it once more.
+struct Launch {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    /// What it says, over all its lives.
+    log: PathBuf,
+    process: Mutex<Option<Process>>,
+}
+
+impl Launch {
+    fn new(
+        program: PathBuf,
+        arguments: Vec<String>,
+        environment: Vec<(&'static str, String)>,
+        log: PathBuf,
+    ) -> Self {
+        let launch = Self {
+            program,
+            arguments,
+            environment,
+            log,
+            process: Mutex::new(None),
+        };
+        launch.start();
+        launch
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills it, if it still runs.
+    fn stop(&self) {
+        self.process().take();
+    }
+
+    fn start(&self) {
+        let environment: Vec<_> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        let mut process = self.process();
+        process.take();
+        *process = Some(spawn(
+            &self.program,
+            &self.arguments,
+            &environment,
+            &self.log,
+        ));
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Some(process) = &*self.process() {
+            let pid = process.0.id().to_string();
+            output(Command::new("kill").args([&format!("-{signal}"), &*pid]));
+        }
+    }
+
+    /// How it ended, if it did.
+    fn ended(&self) -> Option<std::process::ExitStatus> {
+        let mut process = self.process();
+        process.as_mut()?.0.try_wait().unwrap()
+    }
 }
 
 /// A process that dies with this one, or when it is dropped.
-pub struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -61,6 +135,11 @@ impl Drop for Process {
 impl KubeApi {
     /// Starts both and waits until the API server serves.
     pub fn start() -> Self {
+        Self::start_for(nightjar())
+    }
+
+    /// The same for operators of another binary.
+    pub fn start_for(binary: PathBuf) -> Self {
         let folder = new_folder();
         let [etcd, peer, port] = free_ports();
         let key = rcgen::KeyPair::generate().unwrap();
@@ -93,59 +172,90 @@ impl KubeApi {
             })
             .to_string(),
         );
-        let processes = vec![
-            spawn(
-                &program("etcd"),
-                &[
-                    format!("--data-dir={folder_text}/etcd"),
-                    format!("--listen-client-urls={etcd_url}"),
-                    format!("--advertise-client-urls={etcd_url}"),
-                    format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-                    "--unsafe-no-fsync".to_owned(),
-                ],
-                &[],
-                &folder.join("etcd.log"),
-            ),
-            spawn(
-                &program("kube-apiserver"),
-                &[
-                    format!("--etcd-servers={etcd_url}"),
-                    "--bind-address=127.0.0.1".to_owned(),
-                    format!("--secure-port={port}"),
-                    // It makes itself a certificate there.
-                    format!("--cert-dir={folder_text}/certificates"),
-                    format!("--token-auth-file={tokens}"),
-                    "--authorization-mode=RBAC".to_owned(),
-                    "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-                    format!("--service-account-key-file={public}"),
-                    format!("--service-account-signing-key-file={private}"),
-                    "--service-cluster-ip-range=10.97.0.0/24".to_owned(),
-                    // On in careful clusters: owner references then need a right of their own.
-                    "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
-                    "--disable-admission-plugins=ServiceAccount".to_owned(),
-                    format!("--audit-policy-file={audit}"),
-                    format!("--audit-log-path={folder_text}/audit.log"),
-                ],
-                &[],
-                &folder.join("kube-apiserver.log"),
-            ),
-        ];
+        let etcd = Launch::new(
+            program("etcd"),
+            vec![
+                format!("--data-dir={folder_text}/etcd"),
+                format!("--listen-client-urls={etcd_url}"),
+                format!("--advertise-client-urls={etcd_url}"),
+                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+                "--unsafe-no-fsync".to_owned(),
+            ],
+            Vec::new(),
+            folder.join("etcd.log"),
+        );
+        let server = Launch::new(
+            program("kube-apiserver"),
+            vec![
+                format!("--etcd-servers={etcd_url}"),
+                "--bind-address=127.0.0.1".to_owned(),
+                format!("--secure-port={port}"),
+                // It makes itself a certificate there.
+                format!("--cert-dir={folder_text}/certificates"),
+                format!("--token-auth-file={tokens}"),
+                "--authorization-mode=RBAC".to_owned(),
+                "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+                format!("--service-account-key-file={public}"),
+                format!("--service-account-signing-key-file={private}"),
+                "--service-cluster-ip-range=10.97.0.0/20".to_owned(),
+                // On in careful clusters: owner references then need a right of their own.
+                "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
+                "--disable-admission-plugins=ServiceAccount".to_owned(),
+                format!("--audit-policy-file={audit}"),
+                format!("--audit-log-path={folder_text}/audit.log"),
+            ],
+            Vec::new(),
+            folder.join("kube-apiserver.log"),
+        );
         let api = Self {
             folder,
             port,
+            binary,
             operators: AtomicUsize::new(0),
-            _processes: processes,
+            etcd,
+            server,
         };
+        api.wait_until_ready();
+        api
+    }
+
+    fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while api.kubectl_raw("/readyz").is_none() {
+        while self.kubectl_raw("/readyz").is_none() {
             assert!(
                 Instant::now() < deadline,
                 "kube-apiserver does not become ready, see {}/kube-apiserver.log",
-                api.folder.display()
+                self.folder.display()
             );
             std::thread::sleep(Duration::from_millis(100));
         }
-        api
+    }
+
+    /// The API server dies, as if by the loss of its machine.
+    pub fn server_dies(&self) {
+        self.server.stop();
+    }
+
+    /// Starts it again and waits until it serves.
+    pub fn server_comes_back(&self) {
+        self.server.start();
+        self.wait_until_ready();
+    }
+
+    /// The same with a certificate that nobody has seen before.
+    pub fn server_comes_back_as_another(&self) {
+        fs::remove_dir_all(self.folder.join("certificates")).unwrap();
+        self.server_comes_back();
+    }
+
+    /// etcd answers no more, and does not close its connections either.
+    pub fn etcd_hangs(&self) {
+        self.etcd.signal("STOP");
+    }
+
+    /// And goes on where it was.
+    pub fn etcd_goes_on(&self) {
+        self.etcd.signal("CONT");
     }
 
     /// A client with all rights.
@@ -177,7 +287,7 @@ impl KubeApi {
         let subjects: Vec<Value> = (0..MOST_OPERATORS)
             .map(|number| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": operator_user(number)}))
             .collect();
-        let mut bound = 0;
+        let (mut bound, mut all) = (0, Vec::new());
         for mut object in template_as(name, CHART, values) {
             let kind = object["kind"].as_str().unwrap().to_owned();
             // The operator runs as a process, not in a pod.
@@ -188,9 +298,10 @@ impl KubeApi {
                 object["subjects"] = json!(subjects);
                 bound += 1;
             }
-            self.apply_text(&object.to_string());
+            all.push(object);
         }
         assert!(bound > 1, "the chart binds no role");
+        self.apply_text(&json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string());
         self.wait("Established", "crd/serverlessstacks.nightjar.dev");
     }
 
@@ -276,14 +387,26 @@ impl KubeApi {
 
     /// Starts an operator and does not wait for it.
     pub fn operator(&self, arguments: &[&str]) -> Operator {
+        self.operator_by(None, arguments)
+    }
+
+    /// The same, with another way to the API server: the address of a proxy.
+    pub fn operator_by(&self, address: Option<&str>, arguments: &[&str]) -> Operator {
         let number = self.operators.fetch_add(1, Ordering::Relaxed);
         assert!(
             number < MOST_OPERATORS,
             "there is no user for one more operator"
         );
         let name = operator_user(number);
-        let log = self.folder.join(format!("{name}.log"));
-        let kubeconfig = self.kubeconfig(&name).display().to_string();
+        let kubeconfig = match address {
+            None => self.kubeconfig(&name),
+            Some(address) => {
+                let path = self.folder.join(format!("kubeconfig-{name}-by-proxy"));
+                let cluster = json!({"server": address});
+                fs::write(&path, kubeconfig_text(&cluster, &name)).unwrap();
+                path
+            }
+        };
         let [listen] = free_ports();
         let mut all = vec![
             "operator".to_owned(),
@@ -296,16 +419,17 @@ impl KubeApi {
             all.push("--lease-name=nightjar".to_owned());
         }
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let environment = [
-            ("KUBECONFIG", &*kubeconfig),
-            ("POD_NAME", &*name),
-            ("RUST_LOG", "info,nightjar=debug"),
-            ("NO_COLOR", "1"),
+        let environment = vec![
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+            ("POD_NAME", name.clone()),
+            ("RUST_LOG", "info,nightjar=debug".to_owned()),
+            ("NO_COLOR", "1".to_owned()),
         ];
+        let log = self.folder.join(format!("{name}.log"));
+        let launch = Launch::new(self.binary.clone(), all, environment, log);
         Operator {
-            process: spawn(&nightjar(), &all, &environment, &log),
+            launch: Arc::new(launch),
             listen,
-            log,
             name,
         }
     }
@@ -377,23 +501,17 @@ impl KubeApi {
         if path.exists() {
             return path;
         }
-        let text = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "it", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
-                "certificate-authority": self.folder.join("certificates/apiserver.crt"),
-            }}],
-            "users": [{"name": "it", "user": {"token": token}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "current-context": "it",
+        let cluster = json!({
+            "server": format!("https://127.0.0.1:{}", self.port),
+            "certificate-authority": self.folder.join("certificates/apiserver.crt"),
         });
+        let text = kubeconfig_text(&cluster, token);
         // Renamed into place: tests share it.
         let draft = self.folder.join(format!(
             "kubeconfig-draft-{}",
             NUMBER.fetch_add(1, Ordering::Relaxed)
         ));
-        fs::write(&draft, text.to_string()).unwrap();
+        fs::write(&draft, text).unwrap();
         fs::rename(&draft, &path).unwrap();
         path
     }
@@ -420,6 +538,18 @@ impl KubeApi {
     }
 }
 
+fn kubeconfig_text(cluster: &Value, token: &str) -> String {
+    let file = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": "it", "user": {"token": token}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    });
+    file.to_string()
+}
+
 fn operator_user(number: usize) -> String {
     format!("operator-{number}")
 }
@@ -434,6 +564,12 @@ impl Operator {
         values.next().unwrap_or_default().trim().to_owned()
     }
 
+    /// All its own metrics.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.listen);
+        http::text(&url).await.unwrap()
+    }
+
     /// Whether it says that it could take over.
     pub async fn is_ready(&self) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.listen);
@@ -442,21 +578,49 @@ impl Operator {
 
     /// Sends it a signal, for example `TERM`.
     pub fn signal(&self, signal: &str) {
-        let pid = self.process.0.id().to_string();
-        output(Command::new("kill").args([&format!("-{signal}"), &*pid]));
+        self.launch.signal(signal);
+    }
+
+    /// Kills it, if it still runs, as the loss of its machine would.
+    pub fn dies(&self) {
+        self.launch.stop();
+    }
+
+    /// Starts it again as who it was. If it still runs, it is killed first.
+    pub fn restart(&self) {
+        self.launch.start();
+    }
+
+    /// From now on it is started again whenever it ends by itself, as a kubelet would.
+    pub fn supervise(&self) {
+        let launch = Arc::downgrade(&self.launch);
+        fault_proxy::background().spawn(async move {
+            while let Some(launch) = launch.upgrade() {
+                if launch.ended().is_some() {
+                    launch.start();
+                }
+                drop(launch);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+    }
+
+    /// Its process, which is another one after a restart.
+    pub fn pid(&self) -> u32 {
+        self.launch.process().as_ref().unwrap().0.id()
     }
 
     /// Waits until it has ended, and answers its exit code; none if a signal ended it.
     pub async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.process.0.try_wait().unwrap() {
+            if let Some(status) = self.launch.ended() {
                 return status.code();
             }
             assert!(
                 Instant::now() < deadline,
                 "it does not end, see {}",
-                self.log.display()
+                self.launch.log.display()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -464,7 +628,7 @@ impl Operator {
 
     /// How many lines of the log hold all of these.
     pub fn lines_with(&self, parts: &[&str]) -> usize {
-        let text = fs::read_to_string(&self.log).unwrap();
+        let text = fs::read_to_string(&self.launch.log).unwrap_or_default();
         text.lines()
             .filter(|line| parts.iter().all(|part| line.contains(part)))
             .count()
@@ -473,6 +637,7 @@ impl Operator {
 
 /// A namespace and all rights in it.
 pub struct Namespace {
+    /// Its name.
     pub name: String,
     client: Client,
 }
@@ -581,6 +746,16 @@ pub async fn eventually<T: Debug>(
     ask: impl AsyncFn() -> T,
     is_so: impl Fn(&T) -> bool,
 ) -> T {
+    eventually_every(Duration::from_millis(50), what, ask, is_so).await
+}
+
+/// The same at another pace.
+pub async fn eventually_every<T: Debug>(
+    pace: Duration,
+    what: &str,
+    ask: impl AsyncFn() -> T,
+    is_so: impl Fn(&T) -> bool,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = ask().await;
@@ -591,7 +766,7 @@ pub async fn eventually<T: Debug>(
             Instant::now() < deadline,
             "{what} is not as it shall be: {answer:#?}"
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(pace).await;
     }
 }
 
@@ -605,6 +780,9 @@ fn resource(kind: &str) -> ApiResource {
         "StatefulSet" => ("apps", "v1"),
         "ServerlessStack" => ("nightjar.dev", "v1alpha1"),
         "ServiceMonitor" | "PrometheusRule" => ("monitoring.coreos.com", "v1"),
+        "AlertmanagerConfig" => ("monitoring.coreos.com", "v1alpha1"),
+        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
+        "ClusterRole" => ("rbac.authorization.k8s.io", "v1"),
         "Event" => ("events.k8s.io", "v1"),
         "Lease" => ("coordination.k8s.io", "v1"),
         "EndpointSlice" => ("discovery.k8s.io", "v1"),
@@ -621,7 +799,11 @@ pub fn spawn(
     environment: &[(&str, &str)],
     log: &Path,
 ) -> Process {
-    let log = fs::File::create(log).unwrap();
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .unwrap();
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
@@ -701,6 +883,7 @@ pub fn nightjar() -> PathBuf {
     binary
 }
 
+/// Ports that nobody listened at a moment ago.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     // All at once, so that no port comes twice.
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -710,9 +893,13 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 /// A new folder. Those of runs that ended are removed.
 fn new_folder() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("operator-tests");
+    let base = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/tmp/operator-tests"
+    ));
     let me = std::process::id();
-    fs::create_dir_all(&base).unwrap();
+    fs::create_dir_all(base).unwrap();
+    let base = base.canonicalize().unwrap();
     for old in fs::read_dir(&base).unwrap().filter_map(Result::ok) {
         let name = old.file_name().to_string_lossy().into_owned();
         let pid = name.split('-').next().unwrap_or_default().to_owned();

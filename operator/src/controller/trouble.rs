@@ -1,0 +1,193 @@
+//! How anything is watched: with errors and pauses of its own.
+//!
+//! A kind that cannot be watched, because it is not there or its permission is, must hold up no
+//! other. The watches of one kube `Controller` share one backoff, so that an error of one delays
+//! what all the others have to tell; hence no error of a watch ever gets as far as the controller.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, watcher};
+
+use super::metrics::Metrics;
+use super::reconcile::jittered;
+
+/// A watch that is healthy ends after so many seconds, and begins anew: one that is silent for a
+/// little longer has lost its other end. Not every API server sends bookmarks for a kind of which
+/// there is nothing to tell.
+const LENGTH: u32 = 60;
+/// How often an error that stays the same is told.
+const AGAIN: Duration = Duration::from_mins(5);
+/// Pauses double from the first to the second: an outage of the API server is over for us within
+/// seconds of its end. kube's own go up to 30 s.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// How a watch is asked for.
+pub fn config() -> watcher::Config {
+    watcher::Config::default().timeout(LENGTH)
+}
+
+/// What a watch shows. Its errors are counted and told, and it goes on after a pause.
+pub fn untroubled<T>(
+    kind: &'static str,
+    // Of objects, not of events: kube's list begins with an event that says nothing about success,
+    // and would end the growing of the pauses.
+    objects: impl Stream<Item = Result<T, watcher::Error>>,
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = T> {
+    let mut trouble = Trouble::new(kind, metrics);
+    objects
+        .backoff(ShortBackoff::default())
+        .filter_map(move |object| std::future::ready(trouble.passed(object)))
+}
+
+/// The errors of one watch.
+#[derive(Debug)]
+pub struct Trouble {
+    kind: &'static str,
+    metrics: Arc<Metrics>,
+    told: Option<(String, Instant)>,
+}
+
+impl Trouble {
+    /// None yet.
+    pub const fn new(kind: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self {
+            kind,
+            metrics,
+            told: None,
+        }
+    }
+
+    /// What is no error.
+    fn passed<T>(&mut self, object: Result<T, watcher::Error>) -> Option<T> {
+        match object {
+            Ok(object) => {
+                self.is_over();
+                Some(object)
+            }
+            Err(error) => {
+                self.tell(&error);
+                None
+            }
+        }
+    }
+
+    /// The watch works (again).
+    pub fn is_over(&mut self) {
+        if self.told.take().is_some() {
+            tracing::info!(kind = self.kind, "the watch works again");
+        }
+    }
+
+    /// Once, and again when it is another or lasts.
+    pub fn tell(&mut self, error: &watcher::Error) {
+        self.metrics.watch_failed(self.kind);
+        let error = innermost(error);
+        if let Some((told, at)) = &self.told
+            && *told == error
+            && at.elapsed() < AGAIN
+        {
+            tracing::debug!(kind = self.kind, error, "a watch failed again");
+            return;
+        }
+        tracing::warn!(
+            kind = self.kind,
+            error,
+            "a watch failed, trying again until it works (404: install the CRD; 403: compare the operator's ClusterRole with the chart's)"
+        );
+        self.told = Some((error, Instant::now()));
+    }
+}
+
+/// The last cause: the layers around it only repeat it.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Pauses between tries, see [`PAUSES`].
+#[derive(Debug)]
+pub struct ShortBackoff {
+    next: Duration,
+}
+
+impl Default for ShortBackoff {
+    fn default() -> Self {
+        Self { next: PAUSES.0 }
+    }
+}
+
+impl ShortBackoff {
+    /// How long to wait before the next try.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(PAUSES.1);
+        jittered(pause)
+    }
+}
+
+impl Iterator for ShortBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.pause())
+    }
+}
+
+impl Backoff for ShortBackoff {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn error() -> watcher::Error {
+        watcher::Error::NoResourceVersion
+    }
+
+    #[tokio::test]
+    async fn an_error_of_a_watch_delays_nothing_but_what_comes_after_it_and_is_counted() {
+        let metrics = Arc::new(Metrics::new());
+        let objects = stream::iter([Ok(1), Err(error()), Err(error()), Ok(2)]);
+        let shown: Vec<i32> = untroubled("Service", objects, Arc::clone(&metrics))
+            .collect()
+            .await;
+        assert_eq!(shown, [1, 2]);
+        let text = metrics.encode(&super::super::metrics::Now::default());
+        assert!(
+            text.contains("nightjar_operator_watch_errors_total{kind=\"Service\"} 2"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_begin_anew() {
+        let mut pauses = ShortBackoff::default();
+        let grown = (0..20).map(|_| pauses.pause()).last().unwrap();
+        assert!(grown >= PAUSES.1 * 3 / 4 && grown <= PAUSES.1 * 5 / 4);
+        pauses.reset();
+        assert!(pauses.pause() <= PAUSES.0 * 5 / 4);
+    }
+
+    #[test]
+    fn an_error_that_stays_the_same_is_told_once_and_again_after_it_was_over() {
+        let mut trouble = Trouble::new("Service", Arc::new(Metrics::new()));
+        trouble.tell(&error());
+        let first = trouble.told.clone();
+        trouble.tell(&error());
+        assert_eq!(trouble.told, first);
+        trouble.is_over();
+        assert_eq!(trouble.told, None);
+    }
+}
