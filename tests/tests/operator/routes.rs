@@ -450,10 +450,6 @@ fn the_prometheus_operator_s_kind_takes_the_route_with_every_field() {
     let api = KubeApi::start();
     api.kubectl_with(&["apply", "--server-side", "-f", "-"], &definition)
         .unwrap();
-    api.wait(
-        "Established",
-        "crd/alertmanagerconfigs.monitoring.coreos.com",
-    );
     let (stack, _) = stack_of(STACK);
     let route = stack.spec.alerts.route.as_ref().unwrap();
     let mut object = json!({
@@ -461,7 +457,13 @@ fn the_prometheus_operator_s_kind_takes_the_route_with_every_field() {
         "metadata": {"name": "checkout", "namespace": "default"}, "spec": alertmanager_config(&stack, route),
     });
     let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
-    api.kubectl_with(&create, &object.to_string()).unwrap();
+    // The kind is served a moment after it was made.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(refused) = api.kubectl_with(&create, &object.to_string()) {
+        let early = refused.contains("no matches for kind") || refused.contains("not found");
+        assert!(early && Instant::now() < deadline, "{refused}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     object["spec"]["muteTimeInterval"] = json!([]);
     let refused = api.kubectl_with(&create, &object.to_string()).unwrap_err();
     assert!(refused.contains("muteTimeInterval"), "{refused}");
