@@ -80,7 +80,7 @@ pub fn source(series: &Series) -> Option<Source> {
 
 /// The source of a histogram's bucket: CloudWatch's trimmed count.
 pub fn source_of_bucket(series: &Series) -> Option<Source> {
-    let family = series.name.strip_suffix("_histogram_seconds_bucket")?;
+    let family = series.name.strip_suffix("_distribution_seconds_bucket")?;
     let summary = Series {
         name: format!("{family}_seconds_count"),
         labels: series.labels.clone(),

@@ -482,15 +482,14 @@ impl Target {
             return;
         }
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let (snapshot, published) =
-            publisher.publish(&self.parts.key, Some(view::view(self)), most);
+        let (snapshot, subjects) = publisher.publish(&self.parts.key, Some(view::view(self)), most);
         let minute = self.minute();
         // In the view's order: what there was no room for was not announced.
         let alive = self
             .watched
             .iter_mut()
             .filter(|watched| !watched.retired(minute));
-        for watched in alive.take(published) {
+        for watched in alive.take(subjects) {
             watched.announced(snapshot, now);
         }
     }

@@ -176,14 +176,14 @@ impl Alertmanager {
             url: format!("http://127.0.0.1:{port}"),
             _folder: folder,
         };
-        started.until("it answers", || {
+        Self::until("it answers", || {
             started.try_amtool(&["alert", "query"]).is_some()
         });
         started
     }
 
-    fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !is_so() {
             assert!(
                 Instant::now() < deadline,
@@ -289,7 +289,8 @@ fn labels_of(rules: &[Rule], id: &str, resource: &str) -> BTreeMap<String, Strin
             "range",
         ]
         .contains(&label);
-        if !label.is_empty() && !labels.contains_key(label) && !(fixed && label == "range") {
+        let known = label.is_empty() || labels.contains_key(label) || fixed && label == "range";
+        if !known {
             let value = if fixed {
                 "one".to_owned()
             } else {
@@ -339,11 +340,11 @@ fn a_consequence_is_held_back_while_its_cause_fires_and_that_of_another_resource
         let source = labels_of(&rules, cause, "a");
         let target = labels_of(&rules, consequence, "a");
         alertmanager.send(&target, true);
-        alertmanager.until(&format!("{consequence} alone"), || {
+        Alertmanager::until(&format!("{consequence} alone"), || {
             !alertmanager.is_inhibited(&target)
         });
         alertmanager.send(&source, true);
-        alertmanager.until(&format!("{consequence} beside {cause}"), || {
+        Alertmanager::until(&format!("{consequence} beside {cause}"), || {
             alertmanager.is_inhibited(&target)
         });
         assert!(
@@ -400,12 +401,12 @@ fn of_an_objective_and_what_makes_it_burn_one_is_told() {
         alertmanager.send(objective, true);
     }
     alertmanager.send(&ticket, true);
-    alertmanager.until("the page about the objective is told", || {
+    Alertmanager::until("the page about the objective is told", || {
         alertmanager.is_inhibited(&ticket)
     });
     assert!(!alertmanager.is_inhibited(&of_it));
     alertmanager.send(&page, true);
-    alertmanager.until("the page about the function is told", || {
+    Alertmanager::until("the page about the function is told", || {
         alertmanager.is_inhibited(&of_it)
     });
     assert!(!alertmanager.is_inhibited(&page));
@@ -434,8 +435,8 @@ fn warnings_are_muted_at_their_times_and_pages_never_are() {
         let found = alerts.find(|alert| alert["labels"] == json!(labels))?;
         Some(found["status"]["mutedBy"] != json!([]))
     };
-    alertmanager.until("the warning is muted", || muted(&warning) == Some(true));
-    alertmanager.until("the page is in a group", || muted(&page).is_some());
+    Alertmanager::until("the warning is muted", || muted(&warning) == Some(true));
+    Alertmanager::until("the page is in a group", || muted(&page).is_some());
     assert_eq!(muted(&page), Some(false));
 }
 
@@ -458,7 +459,7 @@ fn the_prometheus_operator_s_kind_takes_the_route_with_every_field() {
     });
     let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
     // The kind is served a moment after it was made.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while let Err(refused) = api.kubectl_with(&create, &object.to_string()) {
         let early = refused.contains("no matches for kind") || refused.contains("not found");
         assert!(early && Instant::now() < deadline, "{refused}");
