@@ -203,6 +203,8 @@ impl KubeApi {
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
                 format!("--audit-policy-file={audit}"),
                 format!("--audit-log-path={folder_text}/audit.log"),
+                // In one file: the tests read all of it.
+                "--audit-log-maxsize=100000".to_owned(),
             ],
             Vec::new(),
             folder.join("kube-apiserver.log"),

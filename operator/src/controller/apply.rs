@@ -194,7 +194,9 @@ impl Applier {
         let ((namespace, uid), name) = (identity(stack), object_name(stack));
         let kind = Kind::StatefulSet;
         let live = self.live(kind, &namespace, &name).await?;
-        let Some(live) = live.filter(|live| is_owned_by(live, &uid)) else {
+        // One that is being deleted binds nobody: the next one gets what the stack says now.
+        let stays = |live: &ObjectMeta| is_owned_by(live, &uid) && live.deletion_timestamp.is_none();
+        let Some(live) = live.filter(stays) else {
             return Ok(None);
         };
         let annotations = live.annotations.unwrap_or_default();
