@@ -80,7 +80,7 @@ pub fn source(series: &Series) -> Option<Source> {
 
 /// The source of a histogram's bucket: CloudWatch's trimmed count.
 pub fn source_of_bucket(series: &Series) -> Option<Source> {
-    let family = series.name.strip_suffix("_histogram_seconds_bucket")?;
+    let family = series.name.strip_suffix("_distribution_seconds_bucket")?;
     let summary = Series {
         name: format!("{family}_seconds_count"),
         labels: series.labels.clone(),
@@ -98,6 +98,11 @@ pub fn source_of_bucket(series: &Series) -> Option<Source> {
 }
 
 impl Source {
+    fn is_never_absent(&self) -> bool {
+        let index = |(name, _): &(&str, String)| *name == "GlobalSecondaryIndexName";
+        NEVER_ABSENT.contains(&self.metric) && !self.dimensions.iter().any(index)
+    }
+
     /// The same in another statistic.
     #[must_use]
     pub fn in_statistic(self, stat: &str) -> Self {
@@ -148,8 +153,7 @@ impl Source {
             Ok(truth) => truth,
             // A table that is never throttled has no such metric at AWS, and nothing to count.
             Err(error)
-                if error.to_string().contains("there is no series")
-                    && !NEVER_ABSENT.contains(&self.metric) =>
+                if error.to_string().contains("there is no series") && !self.is_never_absent() =>
             {
                 Truth {
                     value: None,

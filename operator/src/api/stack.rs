@@ -382,7 +382,7 @@ pub struct Latency {
     #[serde(default)]
     pub maxima: bool,
 
-    /// Publishes all durations as histograms too, as `..._histogram_seconds` with `_bucket`, `_sum` and
+    /// Publishes all durations as histograms too, as `..._distribution_seconds` with `_bucket`, `_sum` and
     /// `_count`: of them any quantile over any time and any number of functions can be computed, and
     /// how many requests were fast enough. `{}` takes the default bounds. Each bound is one more
     /// statistic, and CloudWatch bills each five statistics of a metric as one: with three quantiles

@@ -130,11 +130,8 @@ mod tests {
         assert_eq!(read(limited(answer(SdkBody::from("abc")))).await, Ok(3));
         let announced = SdkBody::from(vec![b' '; usize::try_from(LONGEST_BODY).unwrap() + 1]);
         assert!(read(limited(answer(announced))).await.is_err());
-        let chunk = || {
-            Ok::<_, std::io::Error>(hyper::body::Frame::data(hyper::body::Bytes::from_static(
-                &[b' '; 1 << 20],
-            )))
-        };
+        let megabyte = hyper::body::Bytes::from(vec![b' '; 1 << 20]);
+        let chunk = move || Ok::<_, std::io::Error>(hyper::body::Frame::data(megabyte.clone()));
         let endless = futures::stream::repeat_with(chunk);
         let endless = SdkBody::from_body_1_x(http_body_util::StreamBody::new(endless));
         assert!(read(limited(answer(endless))).await.is_err());

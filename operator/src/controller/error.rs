@@ -49,16 +49,16 @@ pub enum Error {
         name: String,
     },
     /// The exporters' volumes are not what the stack says.
-    #[error("{}", storage(.namespace, .name, .made.as_ref(), .wanted.as_ref()))]
+    #[error("{}", storage(.namespace, .name, .made.as_deref(), .wanted.as_deref()))]
     Storage {
         /// The StatefulSet's namespace.
         namespace: String,
         /// The StatefulSet's name.
         name: String,
         /// What they were made of.
-        made: Option<Storage>,
+        made: Option<Box<Storage>>,
         /// What the stack says now.
-        wanted: Option<Storage>,
+        wanted: Option<Box<Storage>>,
     },
     /// What our decision rests on has changed meanwhile.
     #[error("{kind} {namespace}/{name} changed meanwhile")]

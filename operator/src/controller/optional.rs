@@ -112,12 +112,12 @@ pub async fn follow(
     owners: mpsc::UnboundedSender<Owner>,
     metrics: Arc<Metrics>,
 ) {
-    let serves = |served: &Option<Served>| served.as_ref().map(|served| served.contains(&kind));
+    let has_it = |served: &Option<Served>| served.as_ref().map(|served| served.contains(&kind));
     let mut pauses = ShortBackoff::default();
     let mut trouble = Trouble::new(kind.as_str(), metrics);
     loop {
         let there = match presence.wait_for(Option::is_some).await {
-            Ok(served) => serves(&served) == Some(true),
+            Ok(served) => has_it(&served) == Some(true),
             Err(_) => return,
         };
         if !there {
@@ -125,7 +125,7 @@ pub async fn follow(
             writer.apply_watcher_event(&Event::Init);
             writer.apply_watcher_event(&Event::InitDone);
         }
-        let come = presence.wait_for(|served| serves(served) == Some(true));
+        let come = presence.wait_for(|served| has_it(served) == Some(true));
         if come.await.is_err() {
             return;
         }
@@ -135,7 +135,7 @@ pub async fn follow(
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                gone = presence.wait_for(|served| serves(served) == Some(false)) => match gone {
+                gone = presence.wait_for(|served| has_it(served) == Some(false)) => match gone {
                     Ok(_) => break,
                     Err(_) => return,
                 },

@@ -142,21 +142,20 @@ async fn reconcile_stack(
         tell_contested(scope, stack, contested).await;
     }
     // What was not there before is there now.
-    let looked = match looked.filter(|looked| looked.set.is_some()) {
-        Some(looked) => looked,
-        None => {
-            let ask_after = pace(stack, scope) / 2;
-            let looking = look(stack, scope, Freshness::Watched, ask_after);
-            let looked = tokio::time::timeout_at((started + LOOKING).into(), looking).await;
-            let looked = looked.unwrap_or(Err(Error::Timeout(LOOKING.as_secs())));
-            looked.unwrap_or_else(|error| {
-                applied.failed.push(error);
-                Looked {
-                    is_complete: true,
-                    ..Looked::default()
-                }
-            })
-        }
+    let looked = if let Some(looked) = looked.filter(|looked| looked.set.is_some()) {
+        looked
+    } else {
+        let ask_after = pace(stack, scope) / 2;
+        let looking = look(stack, scope, Freshness::Watched, ask_after);
+        let looked = tokio::time::timeout_at((started + LOOKING).into(), looking).await;
+        let looked = looked.unwrap_or(Err(Error::Timeout(LOOKING.as_secs())));
+        looked.unwrap_or_else(|error| {
+            applied.failed.push(error);
+            Looked {
+                is_complete: true,
+                ..Looked::default()
+            }
+        })
     };
     if let Some(race) = (applied.failed.iter()).position(|error| passes(error, failures)) {
         return Err(applied.failed.swap_remove(race));
@@ -174,21 +173,18 @@ async fn reconcile_stack(
         stack,
         scope,
         &invalid,
-        &applied.failed,
-        is_known,
+        (&applied.failed, is_known),
         &resolved,
         &desired,
         &looked,
     )
     .await?;
     let mut failed = applied.failed.into_iter();
-    match failed.find(|error| !error.is_refusal()) {
-        Some(error) => Err(error),
-        None => {
-            let sooner = [applied.postponed, later].into_iter().flatten().min();
-            Ok(next_look(stack, scope, sooner))
-        }
+    if let Some(error) = failed.find(|error| !error.is_refusal()) {
+        return Err(error);
     }
+    let sooner = [applied.postponed, later].into_iter().flatten().min();
+    Ok(next_look(stack, scope, sooner))
 }
 
 /// Volumes are made once: says so if the stack wants others.
@@ -198,8 +194,8 @@ fn storage_refused(stack: &ServerlessStack, resolved: &Resolved) -> Option<Error
     (made != wanted).then(|| Error::Storage {
         namespace: stack.namespace().unwrap_or_default(),
         name: object_name(stack),
-        made: made.cloned(),
-        wanted: wanted.cloned(),
+        made: made.cloned().map(Box::new),
+        wanted: wanted.cloned().map(Box::new),
     })
 }
 

@@ -32,13 +32,13 @@ fn now() -> Timestamp {
 /// condition says is written at once.
 const NUMBERS: Duration = Duration::from_mins(1);
 
-/// Writes the status if it says something new. Returns how long what it says now has to wait, if it does.
+/// Writes the status if it says something new: of what failed, and whether objects were looked at at all, among other
+/// things. Returns how long what it says now has to wait, if it does.
 pub async fn write_status(
     stack: &ServerlessStack,
     scope: &Scope,
     invalid: &[InvalidField],
-    failed: &[Error],
-    applied: bool,
+    (failed, applied): (&[Error], bool),
     resolved: &Resolved,
     desired: &Desired,
     looked: &Looked,

@@ -153,15 +153,15 @@ impl Scope {
 
     pub(super) fn resolve(&self, stack: &ServerlessStack, shards: Shards) -> Resolved {
         let served = self.served.borrow();
-        let serves = |kind| served.as_ref().is_some_and(|served| served.contains(&kind));
+        let has = |kind| served.as_ref().is_some_and(|served| served.contains(&kind));
         let written = self.recall(&stack.uid().unwrap_or_default()).written;
         let status = written.as_ref().or(stack.status.as_ref());
         Resolved {
             shards,
             exporter: self.exporter.clone(),
-            service_monitors: serves(Kind::ServiceMonitor),
-            prometheus_rules: serves(Kind::PrometheusRule),
-            alertmanager_configs: serves(Kind::AlertmanagerConfig),
+            service_monitors: has(Kind::ServiceMonitor),
+            prometheus_rules: has(Kind::PrometheusRule),
+            alertmanager_configs: has(Kind::AlertmanagerConfig),
             made_storage: None,
             interval: status.and_then(|status| status.spend.interval.parse().ok()),
         }

@@ -162,7 +162,7 @@ pub fn judge(
     let conditions = std::iter::once((READY, ready))
         .chain(parts)
         .map(|(type_, verdict)| {
-            condition(type_, verdict, facts.generation, &previous.conditions, now)
+            condition(type_, &verdict, facts.generation, &previous.conditions, now)
         })
         .collect();
     ServerlessStackStatus {
@@ -180,7 +180,7 @@ pub fn judge(
 
 fn condition(
     type_: &str,
-    verdict: Verdict,
+    verdict: &Verdict,
     generation: Option<i64>,
     previous: &[Condition],
     now: Timestamp,
@@ -653,10 +653,10 @@ fn sentence(target: &TargetStatus, problem: &Problem) -> String {
 
 /// The text, or its beginning if it is longer than that many bytes.
 pub fn shortened(text: &str, most: usize) -> String {
+    const END: &str = " ...";
     if text.len() <= most {
         return text.to_owned();
     }
-    const END: &str = " ...";
     let end = text.floor_char_boundary(most.saturating_sub(END.len()));
     format!("{}{END}", &text[..end])
 }

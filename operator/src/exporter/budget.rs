@@ -329,6 +329,7 @@ mod tests {
     proptest! {
         /// Whatever is asked for and whenever, no 30 days cost more than the budget.
         #[test]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "numbers of metrics")]
         fn no_thirty_days_cost_more_than_the_budget(
             budget in 1.0..500.0_f64,
             polls in proptest::collection::vec((0.0..40_000.0_f64, 1..200_000_u64), 1..200),

@@ -213,6 +213,10 @@ pub async fn run(args: Args, config: Config, protection: Option<Protection>) -> 
 /// Keeps one target running for each account and region that the configuration names and grants to
 /// this shard. `carried_out` is the configuration that everything that runs is by: what it does not
 /// grant has ended and is not published any more.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "most of them go on into the targets"
+)]
 async fn supervise(
     connector: Connector,
     publisher: Arc<Publisher>,

@@ -23,6 +23,9 @@ const MOST_PAGES: usize = 200;
 /// The datapoints of each statistic of a group, in the group's order.
 pub type Points = Vec<Vec<(Minute, f64)>>;
 
+/// What is known of the queries of a call, by their ids.
+pub type Answers = HashMap<String, Answer>;
+
 /// A question and its answer.
 pub type Answered = (Group, Result<Points, AwsError>);
 
@@ -105,8 +108,8 @@ async fn call(
     watched: &[Watched],
     batch: &Batch,
     purpose: &'static str,
-) -> Result<HashMap<String, Answer>, AwsError> {
-    let mut answers: HashMap<String, Answer> = HashMap::new();
+) -> Result<Answers, AwsError> {
+    let mut answers = Answers::new();
     let mut token: Option<String> = None;
     for page in 0..MOST_PAGES {
         let request = aws
@@ -137,7 +140,7 @@ async fn call(
 }
 
 /// Takes over the results of a page, by the ids of the queries.
-pub fn merge(answers: &mut HashMap<String, Answer>, results: &[MetricDataResult], batch: &Batch) {
+pub fn merge(answers: &mut Answers, results: &[MetricDataResult], batch: &Batch) {
     for result in results {
         if let Some(id) = result.id() {
             let answer = answers.entry(id.to_owned()).or_default();
@@ -192,10 +195,7 @@ impl Answer {
 }
 
 /// What the queries' answers say of the questions.
-pub fn assign(
-    groups: Vec<Group>,
-    answers: Result<HashMap<String, Answer>, AwsError>,
-) -> Vec<Answered> {
+pub fn assign(groups: Vec<Group>, answers: Result<Answers, AwsError>) -> Vec<Answered> {
     let mut answers = match answers {
         Ok(answers) => answers,
         Err(error) => {

@@ -557,7 +557,7 @@ mod tests {
         let (stats, span) = ([Stat::Maximum], minutes(95, 110));
         let folded = series.fold(&stats, &[points], span, Minute(100), Minute(110));
         assert_eq!(folded.absurd, 4);
-        let (_, reading) = series.readings[0];
+        let reading = series.reading(Reads::Greatest).unwrap();
         assert_eq!(reading.value.to_bits(), 7.0_f64.to_bits());
     }
 
@@ -631,8 +631,9 @@ mod tests {
     fn readings_are_kept_by_what_they_are_of_and_only_as_long_as_they_are_wanted() {
         let mut series = series("Duration");
         let mut fold = |at: i64, stats: &[Stat]| {
-            let points: Vec<_> = (1..=stats.len())
-                .map(|place| vec![(Minute(at), 1000.0 * place as f64)])
+            let points: Vec<_> = (1..)
+                .zip(stats)
+                .map(|(place, _)| vec![(Minute(at), 1000.0 * f64::from(place))])
                 .collect();
             series.fold(
                 stats,

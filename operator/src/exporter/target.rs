@@ -98,10 +98,10 @@ pub struct Target {
     said_catching_up: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
-    /// Which rows can have histograms.
-    pub(super) histograms: Histograms,
     /// Shapes and metrics of which it was said that CloudWatch says absurd things.
     pub(super) absurd_said: BTreeSet<(&'static str, &'static str)>,
+    /// Which rows can have histograms.
+    pub(super) histograms: Histograms,
     /// When it was last looked up what is active.
     pub(super) listed: Minute,
     /// What was listed as active then: hashes of dimensions' values, by shape.
@@ -126,8 +126,8 @@ pub async fn run(parts: Parts) {
         catching_up_until: 0,
         said_catching_up: false,
         gates: Gates::default(),
-        histograms: Histograms::default(),
         absurd_said: BTreeSet::new(),
+        histograms: Histograms::default(),
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),
@@ -482,15 +482,14 @@ impl Target {
             return;
         }
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let (snapshot, published) =
-            publisher.publish(&self.parts.key, Some(view::view(self)), most);
+        let (snapshot, subjects) = publisher.publish(&self.parts.key, Some(view::view(self)), most);
         let minute = self.minute();
         // In the view's order: what there was no room for was not announced.
         let alive = self
             .watched
             .iter_mut()
             .filter(|watched| !watched.retired(minute));
-        for watched in alive.take(published) {
+        for watched in alive.take(subjects) {
             watched.announced(snapshot, now);
         }
     }

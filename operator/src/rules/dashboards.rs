@@ -2,6 +2,8 @@
 //!
 //! They are shipped once for all stacks: stack, account, region and resource are variables.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -279,7 +281,7 @@ fn url(uid: &str, kind: Kind) -> String {
             Kind::Stat | Kind::Timeseries => format!("${{__field.labels.{label}}}"),
             Kind::Table => format!("${{__data.fields.{label}}}"),
         };
-        url.push_str(&format!("&var-{variable}={value}"));
+        let _ = write!(url, "&var-{variable}={value}");
     }
     url
 }

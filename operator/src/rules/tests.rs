@@ -383,7 +383,7 @@ fn every_alert_is_complete_and_within_its_own_bounds() {
             }
         }
         let named = |range: &Range| alert.expr.contains(&format!("${{{}}}", range.as_str()));
-        let longest = Range::ALL.into_iter().filter(named).next_back();
+        let longest = Range::ALL.into_iter().rfind(named);
         assert_eq!(
             alert.range, longest,
             "{}: its range is not the longest in its expression",
@@ -725,7 +725,7 @@ fn assert_fields(value: &serde_json::Value, path: &str, known: &[&str]) {
     }
 }
 
-/// Against dashboard_kind.cue and the panels' own schemas of Grafana 11, as far as the dashboards use them: a field that
+/// Against `dashboard_kind.cue` and the panels' own schemas of Grafana 11, as far as the dashboards use them: a field that
 /// is spelt wrong is ignored by Grafana, and nobody sees it.
 #[test]
 fn dashboards_have_only_fields_units_and_colours_that_grafana_has() {

@@ -601,7 +601,7 @@ mod tests {
                     .shapes
                     .iter()
                     .flat_map(|shape| shape.metrics.iter())
-                    .flat_map(|metric| metric.families());
+                    .flat_map(Metric::families);
                 rows.chain(service.facts.iter().copied())
             })
             .collect();

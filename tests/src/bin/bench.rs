@@ -65,62 +65,105 @@ enum Part {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
-    let mut rows = Vec::new();
+    let (nightjar, dynamic) = (&args.nightjar, &args.nightjar_dynamic);
+    let mut table = Table::default();
     if wanted(Part::Simulator) {
-        rows.extend(speed::figures().await.map_err(anyhow::Error::msg)?);
+        table.add(speed::figures().await.map_err(anyhow::Error::msg));
     }
     if wanted(Part::Exporter) {
-        rows.extend(exporter(&args.nightjar).await?);
+        table.add(exporter(nightjar).await);
     }
     if wanted(Part::Discovery) {
-        rows.extend(discovery_cost::first_snapshot(&args.nightjar).await?);
-        rows.extend(discovery_cost::shared(&args.nightjar_dynamic).await?);
+        table.add(discovery_cost::first_snapshot(nightjar).await);
+        table.add(discovery_cost::shared(dynamic).await);
     }
     if wanted(Part::Engine) {
-        rows.extend(engine_cost::exactness(&args.nightjar_dynamic).await?);
-        rows.extend(engine_cost::lost_books(&args.nightjar_dynamic).await?);
-        rows.extend(engine_cost::bill(&args.nightjar_dynamic).await?);
-        rows.extend(engine_cost::age(&args.nightjar_dynamic).await?);
+        table.add(engine_cost::exactness(dynamic).await);
+        table.add(engine_cost::lost_books(dynamic).await);
+        table.add(engine_cost::bill(dynamic).await);
+        table.add(engine_cost::age(dynamic).await);
     }
     if wanted(Part::Growth) {
-        rows.extend(engine_cost::growth(&args.nightjar).await?);
+        table.add(engine_cost::growth(nightjar).await);
     }
     if wanted(Part::Scrapes) {
-        rows.extend(scrapes(&args.nightjar).await?);
+        table.add(scrapes(nightjar).await);
     }
     if wanted(Part::Rules) {
-        rows.extend(rule_cost::figures(&args.nightjar).await?);
+        table.add(rule_cost::figures(nightjar).await);
     }
     if wanted(Part::Quiet) {
-        rows.push(quiet_day(&args.nightjar_dynamic).await?);
+        table.add(quiet_day(dynamic).await.map(|row| vec![row]));
     }
     if wanted(Part::Loop) {
-        rows.push(edit_loop()?);
+        table.add(edit_loop().map(|row| vec![row]));
     }
     if wanted(Part::Operator) {
-        rows.extend(operator_cost::figures(&args.nightjar).await?);
+        table.add(operator_cost::figures(nightjar).await);
     }
     if wanted(Part::Cluster) {
-        rows.extend(cluster().await?);
+        table.add(cluster().await);
     }
-    let name = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    println!(
-        "{:name$}  {:>10}  {:6}  {:>10}",
-        "figure", "value", "unit", "goal"
-    );
-    for row in &rows {
-        let reached = if row.ok { "reached" } else { "NOT REACHED" };
+    table.end(&args.out)
+}
+
+/// The rows so far, and what could not be measured.
+#[derive(Default)]
+struct Table {
+    rows: Vec<Figure>,
+    failed: Vec<String>,
+}
+
+impl Table {
+    /// Takes over what a part measured, and shows it at once: the others take a while.
+    fn add(&mut self, figures: anyhow::Result<Vec<Figure>>) {
+        match figures {
+            Ok(figures) => {
+                for row in &figures {
+                    eprintln!(
+                        "bench: {}: {:.2} {} ({})",
+                        row.name, row.value, row.unit, row.goal
+                    );
+                }
+                self.rows.extend(figures);
+            }
+            Err(error) => {
+                eprintln!("bench: could not be measured: {error:#}");
+                self.failed.push(format!("{error:#}"));
+            }
+        }
+    }
+
+    fn end(&self, out: &Path) -> anyhow::Result<()> {
+        let name = self.rows.iter().map(|row| row.name.chars().count()).max();
+        let name = name.unwrap_or(0);
         println!(
-            "{:name$}  {:>10.2}  {:6}  {:>10}  {reached}  {}",
-            row.name, row.value, row.unit, row.goal, row.note
+            "{:name$}  {:>10}  {:6}  {:>10}  {:>6}",
+            "figure", "value", "unit", "goal", "ratio"
         );
+        for row in &self.rows {
+            let reached = if row.ok { "reached" } else { "NOT REACHED" };
+            let limit = row
+                .goal
+                .strip_prefix("<= ")
+                .and_then(|limit| limit.parse::<f64>().ok());
+            let ratio = limit.filter(|limit| limit.is_finite() && *limit > 0.0);
+            let ratio = ratio.map_or_else(String::new, |limit| format!("{:.2}", row.value / limit));
+            println!(
+                "{:name$}  {:>10.2}  {:6}  {:>10}  {ratio:>6}  {reached}  {}",
+                row.name, row.value, row.unit, row.goal, row.note
+            );
+        }
+        if let Some(folder) = out.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(out, serde_json::to_string_pretty(&self.rows)?)?;
+        println!("\nwritten to {}", out.display());
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        bail!("could not be measured: {}", self.failed.join("; "))
     }
-    if let Some(folder) = args.out.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(&args.out, serde_json::to_string_pretty(&rows)?)?;
-    println!("\nwritten to {}", args.out.display());
-    Ok(())
 }
 
 fn figure(name: &str, value: f64, unit: &str, limit: f64, note: &str) -> Figure {

@@ -323,7 +323,7 @@ async fn rows(
 
 /// The ARNs of what belongs to the stack.
 async fn members(args: &Args) -> anyhow::Result<BTreeSet<String>> {
-    let mut arns = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for region in &args.regions {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&args.simulator)
@@ -344,17 +344,16 @@ async fn members(args: &Args) -> anyhow::Result<BTreeSet<String>> {
                 .send();
             while let Some(page) = pages.next().await {
                 let page = page.with_context(|| format!("the resources tagged {tag}"))?;
-                let found = page.resource_tag_mapping_list();
-                arns.extend(
-                    found
-                        .iter()
-                        .filter_map(|r| r.resource_arn().map(str::to_owned)),
-                );
+                let members = page.resource_tag_mapping_list().iter();
+                found.extend(members.filter_map(|r| r.resource_arn().map(str::to_owned)));
             }
         }
     }
-    ensure!(!arns.is_empty(), "the account has no resource of the stack");
-    Ok(arns)
+    ensure!(
+        !found.is_empty(),
+        "the account has no resource of the stack"
+    );
+    Ok(found)
 }
 
 /// The counter that each resource of a watched kind has from its discovery on: its name, and the

@@ -176,8 +176,7 @@ impl Rule {
     }
 
     fn fits(&self, seen: &Seen) -> bool {
-        let fits =
-            |list: &[&str], what: &str| list.is_empty() || list.iter().any(|one| *one == what);
+        let fits = |list: &[&str], what: &str| list.is_empty() || list.contains(&what);
         fits(self.verbs, seen.verb)
             && fits(self.resources, &seen.resource)
             && !self.except.contains(&&*seen.resource)

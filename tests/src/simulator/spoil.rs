@@ -267,11 +267,9 @@ pub fn spoil_metrics(answer: &mut Answer, request: &Request, effect: Option<&Eff
         }
         Some(Effect::Messages) => answer.message = Some("Something may be missing."),
         Some(Effect::TokenLoop) => answer.next_token = Some(request.first_page(now_ms)),
-        Some(Effect::EmptyPage) => {
-            if request.begins() {
-                answer.results.clear();
-                answer.next_token = Some(request.first_page(now_ms));
-            }
+        Some(Effect::EmptyPage) if request.begins() => {
+            answer.results.clear();
+            answer.next_token = Some(request.first_page(now_ms));
         }
         Some(Effect::Shuffle) => {
             answer.results.reverse();
@@ -291,7 +289,7 @@ pub fn spoil_metrics(answer: &mut Answer, request: &Request, effect: Option<&Eff
             });
         }
         Some(Effect::DoubleResults) => {
-            let again: Vec<MetricResult> = answer.results.to_vec();
+            let again: Vec<MetricResult> = answer.results.clone();
             answer.results.extend(again);
         }
         Some(Effect::UnknownResults) => {

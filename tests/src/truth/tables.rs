@@ -575,8 +575,8 @@ pub const BY_LABEL: &[(&str, &[&str], &str, Subject)] = &[
     ),
 ];
 
-/// Metrics that each resource of their kind has from its first minute on: here a series that the
-/// simulator does not have is a mistake of ours.
+/// Metrics that each resource of their kind has from its first minute on, but for indexes: here a
+/// series that the simulator does not have is a mistake of ours.
 pub const NEVER_ABSENT: &[&str] = &[
     "Invocations",
     "Errors",

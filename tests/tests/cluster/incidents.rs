@@ -234,6 +234,8 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
         "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "incidents", "name": "hook"},
         "stringData": {"pager": webhook.url("pager"), "chat": webhook.url("chat")},
     }));
+    // The small ones watch one service only: from half a megabyte of rules on, the Prometheus operator mounts them in two
+    // ConfigMaps, and replaces Prometheus' pod, with all that it holds, for that.
     let stacks = [
         (
             "shop",
@@ -242,19 +244,19 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
         ),
         (
             "denied",
-            json!({"regions": ["us-east-1"], "select": [{"names": ["denied-*"]}]}),
+            json!({"regions": ["us-east-1"], "select": [{"names": ["denied-*"]}], "services": {"lambda": {}}}),
         ),
         (
             "outage",
-            json!({"regions": ["eu-west-2"], "select": [{"names": ["outage-*"]}]}),
+            json!({"regions": ["eu-west-2"], "select": [{"names": ["outage-*"]}], "services": {"lambda": {}}}),
         ),
         (
             "capped",
-            json!({"regions": ["us-west-2"], "select": [{"names": ["capped-*"]}]}),
+            json!({"regions": ["us-west-2"], "select": [{"names": ["capped-*"]}], "services": {"lambda": {}}}),
         ),
         (
             "dark",
-            json!({"regions": ["us-west-2"], "select": [{"names": ["dark-*"]}]}),
+            json!({"regions": ["us-west-2"], "select": [{"names": ["dark-*"]}], "services": {"lambda": {}}}),
         ),
     ];
     for (name, spec) in &stacks {

@@ -1,8 +1,6 @@
 //! Every way in which an answer of CloudWatch can be wrong: it is told, it costs no flood of requests, and when it is
 //! over no minute was lost or counted twice.
 
-use std::time::Duration;
-
 use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::Simulator;
 use nightjar_tests::simulator::faults::{Effect, Fault};
@@ -50,7 +48,6 @@ fn contents() -> Vec<(Effect, Option<&'static str>)> {
         (Effect::InternalError, Some("ServerError")),
         (Effect::Messages, None),
         (Effect::EmptyPage, None),
-        (Effect::PartialData, None),
         (Effect::Shuffle, None),
         (Effect::UnknownResults, None),
         (Effect::Absurd, None),
@@ -168,32 +165,4 @@ async fn suffer(effects: Vec<(Effect, Option<&'static str>)>) {
 async fn whatever_is_wrong_with_an_answer_is_told_and_loses_nothing() {
     // Side by side: most of the time is waiting.
     tokio::join!(suffer(transport()), suffer(contents()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_comes_in_drops_is_given_up_and_asked_for_again() {
-    let simulator = crate::harness::simulator(crate::follow::ACCOUNT).await;
-    let stack = crate::harness::stack(crate::follow::STACK);
-    let dir = tempfile::tempdir().unwrap();
-    // A second, at this speed.
-    let hasty = [("NIGHTJAR_AWS_TIMEOUT", "1m")];
-    let exporter = Exporter::start_with(dir, &simulator, &stack, &hasty).await;
-    exporter.until_polled().await;
-    simulator.set_faults(vec![Fault {
-        api: "cloudwatch:GetMetricData".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect: Effect::Drip { seconds: 30.0 },
-    }]);
-    exporter
-        .until_told("Timeout cloudwatch:GetMetricData")
-        .await;
-    // What is there is served meanwhile.
-    let scrape = tokio::time::timeout(Duration::from_secs(5), exporter.scrape());
-    assert!(scrape.await.is_ok(), "a scrape waits for CloudWatch");
-    simulator.set_faults(Vec::new());
-    exporter.until_well().await;
 }

@@ -125,11 +125,7 @@ async fn an_outage_of_cloudwatch_is_made_up_for_when_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_is_deployed_later_starts_at_zero_and_loses_no_invocation() {
     let line = |line: &&str| !line.contains("name: shop-busy, ");
-    let without: String = ACCOUNT
-        .lines()
-        .filter(line)
-        .map(|l| format!("{l}\n"))
-        .collect();
+    let without: String = ACCOUNT.split_inclusive('\n').filter(line).collect();
     let simulator = simulator(&without).await;
     open(&simulator, 0, 0).await;
     // So that the start is held for ten minutes unless a scrape comes.

@@ -17,7 +17,7 @@ fn buckets(samples: &BTreeMap<Series, f64>) -> BTreeMap<Series, f64> {
 }
 
 fn has_buckets(samples: &BTreeMap<Series, f64>, family: &str) -> bool {
-    let name = format!("{family}_histogram_seconds_bucket");
+    let name = format!("{family}_distribution_seconds_bucket");
     samples.keys().any(|series| series.name == name)
 }
 

@@ -12,9 +12,9 @@ use crate::harness::{Exporter, simulator, stack};
 fn account(incidents: &str) -> String {
     let mut functions = String::new();
     for number in 0..40 {
-        let _ = write!(
+        let _ = writeln!(
             functions,
-            "          - {{name: shop-{number}, timeout: 10s, traffic: {{steady: {{per_minute: 60}}}}, duration: {{p50_ms: 20}}}}\n"
+            "          - {{name: shop-{number}, timeout: 10s, traffic: {{steady: {{per_minute: 60}}}}, duration: {{p50_ms: 20}}}}"
         );
     }
     format!(
@@ -115,8 +115,10 @@ async fn a_budget_makes_polling_slower_when_things_fail_and_loses_nothing() {
     let ((_, moved), ()) = tokio::join!(until, look);
     assert!(moved >= 80, "only {moved} counters moved");
     assert!(slower, "errors cost more, so polls are rarer");
-    let spend = spend(&exporter).await;
-    assert_eq!(spend["leastBudgetUsdPerMonth"], Value::Null);
+    assert_eq!(
+        spend(&exporter).await["leastBudgetUsdPerMonth"],
+        Value::Null
+    );
     // A day's worth is in the bucket at most, and a 31st of the budget comes each day.
     let days = (simulator.now_ms() - begun.0) as f64 / 86_400_000.0;
     let spent = (billed(&simulator) - begun.1) as f64 * 1e-5;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::kube_api::{CHART, KubeApi, nightjar, output, program, template, yaml_documents};
-use crate::optional_kinds::SERVICE_MONITORS;
+use crate::optional_kinds::{PROMETHEUS_RULES, SERVICE_MONITORS};
 
 #[tokio::test]
 async fn helm_installs_the_kind_itself_or_lets_alone_the_one_that_kubectl_applied() {
@@ -156,8 +156,13 @@ const DRY_RUN: [&str; 4] = ["apply", "--dry-run=server", "-f", "-"];
 #[test]
 fn each_combination_of_values_makes_objects_that_a_strict_api_server_takes() {
     let api = KubeApi::start();
-    api.apply_text(SERVICE_MONITORS);
-    api.wait("Established", "crd/servicemonitors.monitoring.coreos.com");
+    for (kind, definition) in [
+        ("servicemonitors", SERVICE_MONITORS),
+        ("prometheusrules", PROMETHEUS_RULES),
+    ] {
+        api.apply_text(definition);
+        api.wait("Established", &format!("crd/{kind}.monitoring.coreos.com"));
+    }
     // There are cluster-wide kinds among them: nothing is really created but namespaces.
     let mut namespaces = BTreeSet::new();
     for file in combinations() {

@@ -511,7 +511,7 @@ fn grafana_gets_each_dashboard_once_from_its_sidecar_or_from_its_operator() {
         let documents = crate::kube_api::template(crate::kube_api::CHART, values);
         let of_kind = documents.into_iter().filter(|document| {
             let name = document["metadata"]["name"].as_str().unwrap_or_default();
-            document["kind"] == kind && name.contains("dashboard") | (kind == "GrafanaDashboard")
+            document["kind"] == kind && (name.contains("dashboard") || kind == "GrafanaDashboard")
         });
         of_kind.collect()
     };

@@ -193,7 +193,7 @@ async fn tables_are_listed_a_hundred_at_a_time_and_described() {
             .provisioned_throughput()
             .unwrap()
             .read_capacity_units(),
-        Some(400)
+        Some(40)
     );
     assert_eq!(orders.billing_mode_summary(), None);
     assert_eq!(orders.global_secondary_indexes().len(), 2);

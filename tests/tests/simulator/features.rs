@@ -216,7 +216,7 @@ async fn an_alias_shows_its_version_and_its_provisioned_concurrency() {
             .await
             .unwrap();
         let config = answer.provisioned_concurrency_configs().first();
-        let requested = config.and_then(|c| c.requested_provisioned_concurrent_executions());
+        let requested = config.and_then(aws_sdk_lambda::types::ProvisionedConcurrencyConfigListItem::requested_provisioned_concurrent_executions);
         assert_eq!(requested, provisioned);
     }
 }

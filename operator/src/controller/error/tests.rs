@@ -75,10 +75,10 @@ fn an_object_of_the_monitoring_is_no_matter_of_the_exporters() {
 #[test]
 fn a_changed_volume_is_refused_with_the_commands_that_carry_it_out() {
     let storage = |size: &str| {
-        Some(Storage {
+        Some(Box::new(Storage {
             size: size.to_owned(),
             storage_class_name: None,
-        })
+        }))
     };
     let error = Error::Storage {
         namespace: "shop".to_owned(),

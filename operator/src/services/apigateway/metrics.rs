@@ -76,13 +76,13 @@ static LONGEST_INTEGRATION_DURATION: Family = Family {
 };
 
 static DURATION_HISTOGRAM: Family = Family {
-    name: "aws_apigateway_request_duration_histogram_seconds",
+    name: "aws_apigateway_request_duration_distribution_seconds",
     kind: FamilyKind::Histogram,
     help: "Time from a request's arrival to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway Latency, TC.",
 };
 
 static INTEGRATION_DURATION_HISTOGRAM: Family = Family {
-    name: "aws_apigateway_integration_duration_histogram_seconds",
+    name: "aws_apigateway_integration_duration_distribution_seconds",
     kind: FamilyKind::Histogram,
     help: "Time from handing a request to the integration to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/ApiGateway IntegrationLatency, TC.",
 };

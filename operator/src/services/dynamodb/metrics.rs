@@ -221,7 +221,7 @@ pub static OPERATION: Shape = Shape {
                 help: "Time that successful requests took inside DynamoDB. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/DynamoDB SuccessfulRequestLatency, Maximum.",
             },
             &Family {
-                name: "aws_dynamodb_request_duration_histogram_seconds",
+                name: "aws_dynamodb_request_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time that successful requests took inside DynamoDB. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/DynamoDB SuccessfulRequestLatency, TC.",
             },

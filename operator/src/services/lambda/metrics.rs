@@ -188,7 +188,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time that the function's code ran, without its initialisation. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda Duration, Maximum.",
             },
             &Family {
-                name: "aws_lambda_duration_histogram_seconds",
+                name: "aws_lambda_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time that the function's code ran, without its initialisation. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda Duration, TC.",
             },
@@ -335,7 +335,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time from the arrival of a request to the function's URL to its answer. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda UrlRequestLatency, Maximum.",
             },
             &Family {
-                name: "aws_lambda_url_request_duration_histogram_seconds",
+                name: "aws_lambda_url_request_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time from the arrival of a request to the function's URL to its answer. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda UrlRequestLatency, TC.",
             },
@@ -354,7 +354,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time that extensions ran after the function's code. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda PostRuntimeExtensionsDuration, Maximum.",
             },
             &Family {
-                name: "aws_lambda_post_runtime_extensions_duration_histogram_seconds",
+                name: "aws_lambda_post_runtime_extensions_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time that extensions ran after the function's code. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda PostRuntimeExtensionsDuration, TC.",
             },
@@ -373,7 +373,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time to the first byte of a streamed response. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda TimeToFirstByteLatency, Maximum.",
             },
             &Family {
-                name: "aws_lambda_response_time_to_first_byte_histogram_seconds",
+                name: "aws_lambda_response_time_to_first_byte_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time to the first byte of a streamed response. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda TimeToFirstByteLatency, TC.",
             },
@@ -392,7 +392,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time to the last byte of a streamed response. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda TimeToLastByteLatency, Maximum.",
             },
             &Family {
-                name: "aws_lambda_response_time_to_last_byte_histogram_seconds",
+                name: "aws_lambda_response_time_to_last_byte_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time to the last byte of a streamed response. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda TimeToLastByteLatency, TC.",
             },
@@ -464,7 +464,7 @@ pub static FUNCTION: Shape = Shape {
                 help: "Time from the beginning of a durable execution to its end, waits included. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda DurableExecutionDuration, Maximum.",
             },
             &Family {
-                name: "aws_lambda_durable_execution_duration_histogram_seconds",
+                name: "aws_lambda_durable_execution_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time from the beginning of a durable execution to its end, waits included. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda DurableExecutionDuration, TC.",
             },

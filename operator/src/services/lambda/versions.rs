@@ -51,7 +51,7 @@ pub static VERSION: Shape = Shape {
                 help: "Time that the code of the version or alias ran. The longest over all minutes settled since the last snapshot; absent while idle. With spec.latency.maxima. Source: AWS/Lambda Duration, Maximum.",
             },
             &Family {
-                name: "aws_lambda_version_duration_histogram_seconds",
+                name: "aws_lambda_version_duration_distribution_seconds",
                 kind: FamilyKind::Histogram,
                 help: "Time that the code of the version or alias ran. Counts by how long it took, which CloudWatch interpolates; absent where CloudWatch has none. With spec.latency.histograms. Source: AWS/Lambda Duration, TC.",
             },
