@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, WRITES};
-use serde_json::json;
 
 use crate::World;
 
