@@ -5,6 +5,45 @@ use std::time::Duration;
 use nightjar_tests::kube_api::KubeApi;
 use serde_json::json;
 
+use crate::World;
+
+/// The way to the server is gone for so long, in which people go on working.
+async fn outage(world: &World, lasts: Duration, begin: impl Fn(), most: usize) {
+    world.operator.supervise();
+    let asked = world.proxy.requests().len();
+    begin();
+    world.is_meddled_with().await;
+    tokio::time::sleep(lasts).await;
+    let asked = world.proxy.requests().len() - asked;
+    world.proxy.open();
+    assert!(asked <= most, "{asked} attempts in {lasts:?}");
+    world.is_well("checkout").await;
+}
+
+#[tokio::test]
+async fn after_a_second_without_the_api_server_all_goes_on() {
+    let world = World::new("outage-1").await;
+    outage(&world, Duration::from_secs(1), || world.proxy.close(), 40).await;
+}
+
+#[tokio::test]
+async fn after_an_outage_that_ends_the_leader_all_goes_on_and_nobody_is_flooded_meanwhile() {
+    let world = World::new("outage-25").await;
+    outage(&world, Duration::from_secs(25), || world.proxy.close(), 300).await;
+}
+
+#[tokio::test]
+async fn after_the_network_dropped_all_packets_for_a_while_all_goes_on() {
+    let world = World::new("partition").await;
+    outage(
+        &world,
+        Duration::from_secs(25),
+        || world.proxy.silence(),
+        300,
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn an_api_server_that_dies_that_loses_its_store_or_that_gets_another_certificate_is_found_again()
  {

@@ -1,0 +1,89 @@
+//! Single calls that are slow, refused or answered with an excuse.
+
+use std::time::Duration;
+
+use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, WRITES};
+
+use crate::World;
+
+fn excuse(
+    code: u16,
+    reason: &'static str,
+    message: &'static str,
+    retry_after: Option<&'static str>,
+) -> Effect {
+    Effect::Answer {
+        code,
+        reason,
+        message,
+        retry_after,
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_overloaded_is_asked_again_soon_whatever_pause_it_names() {
+    let world = World::new("calls-429").await;
+    for pause in ["1", "30", "9999999999"] {
+        let busy = excuse(429, "TooManyRequests", "too many requests", Some(pause));
+        world.proxy.set([Rule {
+            except: &["leases"],
+            times: 8,
+            ..Rule::all(busy)
+        }]);
+        world.is_meddled_with().await;
+        world.proxy.until_struck(1).await;
+        world.stacks.converges("checkout", &[]).await;
+    }
+    world.proxy.clear();
+    world.is_well("checkout").await;
+}
+
+#[tokio::test]
+async fn when_every_other_call_fails_all_is_done_in_the_end() {
+    let world = World::new("calls-503").await;
+    for effect in [
+        excuse(
+            503,
+            "ServiceUnavailable",
+            "apiserver is shutting down",
+            None,
+        ),
+        excuse(
+            504,
+            "Timeout",
+            "the server was unable to return a response in time",
+            None,
+        ),
+        excuse(500, "InternalError", "etcdserver: leader changed", None),
+        Effect::Refuse,
+    ] {
+        world.proxy.set([Rule {
+            verbs: WRITES,
+            except: &["leases"],
+            every: 2,
+            ..Rule::all(effect)
+        }]);
+        world.is_meddled_with().await;
+        world.proxy.until_struck(1).await;
+        world.stacks.converges("checkout", &[]).await;
+    }
+    world.proxy.clear();
+    world.is_well("checkout").await;
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_for_a_while_are_tried_again() {
+    let world = World::new("calls-401").await;
+    world.operator.supervise();
+    world
+        .proxy
+        .set([Rule::all(excuse(401, "Unauthorized", "Unauthorized", None))]);
+    world.proxy.close();
+    world.proxy.open();
+    world.is_meddled_with().await;
+    // Longer than a leader leads without renewing its Lease.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert!(world.proxy.struck() < 400, "{}", world.proxy.struck());
+    world.proxy.clear();
+    world.is_well("checkout").await;
+}

@@ -1,0 +1,88 @@
+//! Watches that end, lie, stutter or fall silent.
+
+use std::time::Duration;
+
+use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, Spoil};
+
+use crate::World;
+
+/// People work while watches are spoiled, and all is put right, with a bounded number of requests.
+async fn spoiled(name: &'static str, rule: Rule) {
+    let world = World::new(name).await;
+    world.proxy.set([Rule {
+        verbs: &["watch"],
+        ..rule
+    }]);
+    // Watches begin anew, now spoiled.
+    world.proxy.close();
+    world.proxy.open();
+    world.proxy.until_struck(1).await;
+    let asked = world.proxy.requests().len();
+    for _ in 0..2 {
+        world.is_meddled_with().await;
+        world.stacks.converges("checkout", &[]).await;
+    }
+    let asked = world.proxy.requests().split_off(asked);
+    assert!(asked.len() <= 400, "{} requests: {asked:#?}", asked.len());
+    world.proxy.clear();
+    world.is_well("checkout").await;
+}
+
+fn stream(spoil: Spoil) -> Rule {
+    Rule::all(Effect::Stream(spoil))
+}
+
+#[tokio::test]
+async fn watches_that_end_after_each_event_are_begun_again() {
+    spoiled("watch-close", stream(Spoil::CloseAfter(1))).await;
+}
+
+#[tokio::test]
+async fn watches_that_break_in_the_middle_of_a_line_are_begun_again() {
+    spoiled("watch-half", stream(Spoil::HalfAfter(1))).await;
+}
+
+#[tokio::test]
+async fn watches_whose_version_is_gone_after_each_event_list_anew() {
+    spoiled("watch-gone", stream(Spoil::GoneAfter(1))).await;
+}
+
+#[tokio::test]
+async fn watches_whose_version_is_gone_when_they_resume_list_anew() {
+    let gone = Effect::Answer {
+        code: 410,
+        reason: "Expired",
+        message: "too old resource version",
+        retry_after: None,
+    };
+    let rule = Rule {
+        every: 2,
+        times: 30,
+        ..Rule::all(gone)
+    };
+    spoiled("watch-resume", rule).await;
+}
+
+#[tokio::test]
+async fn events_that_come_twice_change_nothing() {
+    spoiled("watch-twice", stream(Spoil::Twice)).await;
+}
+
+#[tokio::test]
+async fn events_of_one_kind_may_come_seconds_after_those_of_the_others() {
+    let late = Rule {
+        resources: &["statefulsets", "services"],
+        ..stream(Spoil::Late(Duration::from_secs(2)))
+    };
+    spoiled("watch-late", late).await;
+}
+
+#[tokio::test]
+async fn a_watch_that_falls_silent_without_being_closed_is_left() {
+    let once = Rule {
+        resources: &["serverlessstacks"],
+        times: 1,
+        ..stream(Spoil::HangAfter(1))
+    };
+    spoiled("watch-hang", once).await;
+}
