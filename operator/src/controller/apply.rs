@@ -195,7 +195,8 @@ impl Applier {
         let kind = Kind::StatefulSet;
         let live = self.live(kind, &namespace, &name).await?;
         // One that is being deleted binds nobody: the next one gets what the stack says now.
-        let stays = |live: &ObjectMeta| is_owned_by(live, &uid) && live.deletion_timestamp.is_none();
+        let stays =
+            |live: &ObjectMeta| is_owned_by(live, &uid) && live.deletion_timestamp.is_none();
         let Some(live) = live.filter(stays) else {
             return Ok(None);
         };
