@@ -13,7 +13,7 @@ async fn kubectl_apply(world: &World, object: &Value) {
 }
 
 /// A policy of admission for one namespace.
-fn policy(kind: &str, name: &str, version: &str, spec: Value) -> Value {
+fn policy(kind: &str, name: &str, version: &str, spec: &Value) -> Value {
     let binding = json!({
         "apiVersion": format!("admissionregistration.k8s.io/{version}"),
         "kind": format!("{kind}Binding"),
@@ -48,7 +48,7 @@ async fn a_policy_that_denies_a_kind_is_quoted_and_the_other_kinds_are_there() {
     });
     kubectl_apply(
         &world,
-        &policy("ValidatingAdmissionPolicy", world.name, "v1", spec),
+        &policy("ValidatingAdmissionPolicy", world.name, "v1", &spec),
     )
     .await;
     // A policy is in force a moment after it was made.
