@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::World;
 
-async fn kubectl_apply(world: &World, object: Value) {
-    let api = world.api;
-    tokio::task::spawn_blocking(move || api.apply_text(&object.to_string()))
+async fn kubectl_apply(world: &World, object: &Value) {
+    let (api, text) = (world.api, object.to_string());
+    tokio::task::spawn_blocking(move || api.apply_text(&text))
         .await
         .unwrap();
 }
@@ -48,7 +48,7 @@ async fn a_policy_that_denies_a_kind_is_quoted_and_the_other_kinds_are_there() {
     });
     kubectl_apply(
         &world,
-        policy("ValidatingAdmissionPolicy", world.name, "v1", &spec),
+        &policy("ValidatingAdmissionPolicy", world.name, "v1", &spec),
     )
     .await;
     // A policy is in force a moment after it was made.
@@ -105,7 +105,7 @@ async fn a_webhook_that_never_answers_for_one_kind_leaves_the_others_alone() {
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["services"]}],
         }],
     });
-    kubectl_apply(&world, webhook).await;
+    kubectl_apply(&world, &webhook).await;
     let mut round = 0;
     loop {
         round += 1;
