@@ -13,7 +13,9 @@ use crate::services::{Metric, ServiceId, Subject, SubjectKey};
 
 /// An idle subject is at most so many minutes without a question: what happens in it is seen that late at worst.
 pub const STALEST_MINUTES: i64 = 20;
-/// A subject waits a part of the time for which it has been idle.
+/// A subject is idle when nothing was counted for so long.
+const IDLE_AFTER_MINUTES: i64 = 30;
+/// An idle subject waits a part of the time for which it has been idle.
 const PATIENCE_PER_IDLE_TIME: i64 = 2;
 /// CloudWatch lists a metric as recently active for three hours after a datapoint, or up to fifty minutes longer.
 const LISTED_AS_ACTIVE_MINUTES: i64 = 4 * 60;
@@ -181,13 +183,16 @@ impl Watched {
     }
 
     /// How many minutes may pass between two questions, when those in which something happens are asked for
-    /// every `interval`: half of the time for which nothing was counted, [`STALEST_MINUTES`] at most.
+    /// every `interval`: of an idle one half of the time for which nothing was counted, [`STALEST_MINUTES`] at most.
     pub fn patience(&self, now: Minute, interval: i64) -> i64 {
         let counts = |series: &Series| series.metric.kind.counts();
         if !self.series.iter().any(counts) {
             return interval;
         }
         let idle = now.0 - self.life.active.0;
+        if idle < IDLE_AFTER_MINUTES {
+            return interval;
+        }
         (idle / PATIENCE_PER_IDLE_TIME)
             .min(STALEST_MINUTES)
             .max(interval)

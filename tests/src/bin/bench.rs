@@ -121,8 +121,8 @@ impl Table {
             Ok(figures) => {
                 for row in &figures {
                     eprintln!(
-                        "bench: {}: {:.2} {} ({})",
-                        row.name, row.value, row.unit, row.goal
+                        "bench: {}: {:.2} {} ({}) {}",
+                        row.name, row.value, row.unit, row.goal, row.note
                     );
                 }
                 self.rows.extend(figures);

@@ -273,8 +273,7 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
         async || {
             count("function:aws_lambda_errors:ratio{namespace=\"incidents\",stack=\"shop\"}").await
                 == FUNCTIONS
-                && count("objective:nightjar_error_budget:remaining{namespace=\"incidents\"}").await
-                    > 0.0
+                && count("objective:nightjar_requests:rate{namespace=\"incidents\"}").await > 0.0
                 && count("nightjar_exporter_build_info{namespace=\"incidents\"}").await
                     == stacks.len() as f64
                 && count(
