@@ -122,8 +122,18 @@ impl Seen {
 
 /// Two hours with all lateness, throttles, resets and broken answers, five kills, an outage and a full disk, and the
 /// comparison of the day: are all counters what AWS finally counted?
+///
+/// What AWS takes back stays counted until it has grown again: it is left out here, and a test of its own shows that it
+/// is paid back.
 pub async fn exactness(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
-    let simulator = simulator(LATE, "2026-10-01T18:00:00Z", SPEED, true).await?;
+    let account: String = LATE
+        .split_inclusive('\n')
+        .filter(|line| !line.trim_start().starts_with("revision:"))
+        .collect();
+    if account.len() == LATE.len() {
+        bail!("late.yaml has no revisions any more");
+    }
+    let simulator = simulator(&account, "2026-10-01T18:00:00Z", SPEED, true).await?;
     hours(&simulator, 0, 0).await?;
     let spec = "{regions: [eu-west-1], select: [{cloudFormation: {stackName: books}}], collection: {interval: 1m, discoveryInterval: 5m}}";
     let mut exporter = Running::start(nightjar, &simulator, "books", spec)?;
