@@ -65,7 +65,8 @@ async fn the_query_of_every_panel_has_an_answer_or_a_reason_to_be_empty() {
         json!({"env": [{"name": "AWS_ENDPOINT_URL", "value": simulator.url()}]});
     stack["spec"]["monitoring"]["scrapeInterval"] = json!("5s");
     apply(&stack);
-    let patience = Duration::from_mins(8);
+    // What is left of error budgets is worked out every ten minutes.
+    let patience = Duration::from_mins(12);
     until_within(patience, "the stack is Ready", async || {
         is_ready("panels", "checkout")
     })
