@@ -6,7 +6,7 @@ export ONESHOT
 # What is started so ends when make is killed, and clears away.
 bound := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: help demo test preflight-test test-unit test-exporter test-operator test-cluster bench generate check
+.PHONY: help demo test preflight-test test-unit test-exporter test-operator test-cluster test-incidents bench generate check
 
 # Two cores have enough to do with one of them.
 .NOTPARALLEL:
@@ -34,6 +34,9 @@ test-operator: ## The operator against a real kube-apiserver and etcd
 
 test-cluster: ## The chart and the image in a whole cluster with pods and Prometheus
 	@tests/tier test-cluster
+
+test-incidents: ## Twenty incidents through to a webhook, and every panel's query: a quarter of an hour, not in make test
+	@tests/tier test-incidents
 
 bench: ## The figures that are promised, beside their limits; BENCH=name runs a part
 	@tests/bench $(BENCH)
