@@ -173,6 +173,7 @@ impl Series {
     pub fn scale(&self) -> i64 {
         match self.metric().measure {
             Measure::Duration
+            | Measure::SuccessDuration
             | Measure::LatencyWithOverhead
             | Measure::PartOfDuration(_)
             | Measure::Utilization
