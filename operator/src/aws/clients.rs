@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
@@ -68,6 +69,8 @@ impl Connector {
                 .http_client(http.clone())
                 .timeout_config(timeouts.clone())
                 .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                // An attempt has an end, and an answer that came in drops until then was late, not wrong.
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 // Every target names its own; this one only keeps the SDK from asking the instance for one.
                 .region(Region::from_static("us-east-1"))
                 .app_name(AppName::new("nightjar").expect("the name has only allowed characters"))
