@@ -35,9 +35,13 @@ pub struct Objective {
     /// What shall be good.
     pub of: Indicator,
 
-    /// Makes it an objective of latency: the share of the time (of those minutes in which there are
-    /// requests) during which the quantile that goes with the target is below this. Without it, it is
-    /// one of availability: the share of the requests that do not fail. For example `500ms` or `2s`.
+    /// Makes it an objective of latency: the share of the requests that take no longer than this. Without it,
+    /// it is one of availability: the share of the requests that do not fail. For example `500ms` or `2s`.
+    ///
+    /// With `spec.latency.histograms` each request counts by itself, by the greatest bound that is not above
+    /// this: name it among the bounds. Without, or where CloudWatch has no such counts, all requests of a poll
+    /// are good while the published quantile that goes with the target is below it; the condition `SpecValid`
+    /// and the alerts say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 8))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(ms|s)$')")

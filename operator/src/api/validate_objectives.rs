@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::objective::{ApiIndicator, Indicator, Objective};
 use super::stack::ServerlessStackSpec;
 use super::validate::InvalidField;
+use crate::rules::latency;
 use crate::rules::objectives::{budget, seconds};
 
 /// All that is wrong, in the order of the list.
@@ -116,10 +117,10 @@ pub fn validate(spec: &ServerlessStackSpec) -> Vec<InvalidField> {
                     "not a latency: write for example 500ms or 2s",
                 );
             }
-            if spec.latency.quantiles.is_empty() {
+            if latency::judges(objective, &spec.latency).is_none() {
                 add(
                     format!("{at}.latencyBelow"),
-                    "nothing is published to judge it by: add the target's quantile to spec.latency.quantiles",
+                    "nothing is published to judge it by: add a bound that is not above it to spec.latency.histograms.bounds, or the target's quantile to spec.latency.quantiles",
                 );
             }
             if stack.is_some() {

@@ -21,6 +21,7 @@ use crate::api::stack::Collection;
 use crate::api::stack_status::ServerlessStackStatus;
 use crate::api::validate::InvalidField;
 use crate::api::{Reason, ServerlessStack};
+use crate::rules::latency;
 
 /// In whole seconds, as a status holds it: else what we read back would never be what we wrote.
 fn now() -> Timestamp {
@@ -57,6 +58,7 @@ pub async fn write_status(
         suspend: stack.spec.suspend,
         interval: stack.spec.collection.interval(),
         invalid,
+        notes: &latency::notes(stack),
         failed,
         applied,
         monitoring: Monitoring {
@@ -287,6 +289,7 @@ pub async fn report_undecodable(invalid: &InvalidObject, scope: &Scope) {
         suspend: false,
         interval: Collection::default().interval(),
         invalid: &[field],
+        notes: &[],
         failed: &[],
         applied: false,
         monitoring: Monitoring::default(),

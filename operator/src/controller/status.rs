@@ -55,6 +55,8 @@ pub struct Facts<'a> {
     pub interval: Duration,
     /// What is wrong with the specification.
     pub invalid: &'a [InvalidField],
+    /// What of the specification is done only roughly, and how it would be done better.
+    pub notes: &'a [String],
     /// Why the stack's objects are not as they shall be.
     pub failed: &'a [Error],
     /// Whether its objects were looked at at all, so that those which did not fail are as they shall be.
@@ -230,7 +232,11 @@ fn spec_valid(facts: &Facts<'_>) -> Verdict {
     let refused = facts.failed.iter().flat_map(Error::refused_fields);
     let invalid: Vec<InvalidField> = facts.invalid.iter().cloned().chain(refused).collect();
     if invalid.is_empty() {
-        return Verdict::yes("the specification can be used");
+        let usable = "the specification can be used";
+        return Verdict::yes(match facts.notes {
+            [] => usable.to_owned(),
+            notes => format!("{usable}; {}", some_of(notes)),
+        });
     }
     let all: Vec<String> = invalid
         .iter()

@@ -174,6 +174,10 @@ pub struct Alert {
     /// An objective of the same resource burns because of it: one of both is sent.
     #[serde(default)]
     pub burns: bool,
+    /// It goes on firing until what it hides, which begins or ends a little earlier or later, is over too: else that would
+    /// be told as something new. See [`Alert::windows_held`].
+    #[serde(default)]
+    pub holds: bool,
     /// How long the expression must hold.
     #[serde(rename = "for")]
     pub for_: Duration,
@@ -209,6 +213,25 @@ pub struct Alert {
 
 fn yes() -> bool {
     true
+}
+
+impl Alert {
+    /// What is held back while it fires: the less urgent alerts of its cause, and its consequences.
+    pub fn hides(&self) -> impl Iterator<Item = &'static Self> {
+        alerts().filter(|other| {
+            let less_urgent = other.cause == self.cause && other.severity > self.severity;
+            less_urgent || self.inhibits.contains(&other.id)
+        })
+    }
+
+    /// For how many of the stack's windows it goes on firing: a ratio over a window is back to normal at most one window
+    /// later than it was below any other threshold, and then as long as what it hides is held itself.
+    pub fn windows_held(&self) -> u32 {
+        if !self.holds {
+            return 0;
+        }
+        1 + self.hides().map(Self::windows_held).max().unwrap_or(0)
+    }
 }
 
 /// What a person reads who was woken.

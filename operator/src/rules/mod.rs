@@ -12,6 +12,7 @@
 
 pub mod catalogue;
 pub mod dashboards;
+pub mod latency;
 pub mod objectives;
 pub mod operator;
 pub mod pages;

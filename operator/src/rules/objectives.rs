@@ -9,8 +9,9 @@
 //! Ratios over long ranges are sums of recorded rates, bad ones over all: each request weighs the
 //! same, however unevenly they come, and a range of days costs two series.
 
-use crate::api::ServerlessStack;
+use super::latency;
 use crate::api::objective::{ApiIndicator, Indicator, Objective};
+use crate::api::{Duration, ServerlessStack};
 
 /// Rates are recorded as often, in seconds.
 pub const RECORDED_SECONDS: u32 = 60;
@@ -31,9 +32,9 @@ const WORKBOOK: [(f64, u32); 4] = [(14.4, 1), (6.0, 6), (3.0, 24), (1.0, 72)];
 /// What an objective's expressions are made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expressions {
-    /// Bad requests a second; of latency all requests of a time whose quantile is too high.
+    /// Bad requests a second.
     pub bad: String,
-    /// All requests a second; of latency those of a time that has a quantile.
+    /// All requests a second; of latency those of which something tells how long they took.
     pub all: String,
     /// The service that counts them, to wait for while it catches up; all for the whole stack.
     pub service: Option<&'static str>,
@@ -84,7 +85,7 @@ pub fn expressions(
     objective: &Objective,
     stack: &ServerlessStack,
     matchers: &str,
-    window: &str,
+    window: Duration,
 ) -> Option<Expressions> {
     let Indicator {
         function,
@@ -143,17 +144,11 @@ pub fn expressions(
         (None, None, None, Some(_)) => ("", String::new(), None),
         _ => return None,
     };
-    if let Some(below) = &objective.latency_below {
+    if objective.latency_below.is_some() {
         service?;
-        let quantile = quantile(objective, stack)?;
-        let slowest = format!("max({family}{{{matchers}{more},quantile=\"{quantile}\"}})");
-        // Weighed by the requests: one slow request in an idle hour is one bad request.
-        let requests = rate(&format!("{family}_count"), &more);
-        return Some(Expressions {
-            bad: format!("(({slowest} > bool {}) * {requests})", seconds(below)?),
-            all: format!("(({slowest} >= bool 0) * {requests})"),
-            service,
-        });
+        let judges = latency::judges(objective, &stack.spec.latency)?;
+        let selector = format!("{matchers}{more}");
+        return Some(judges.expressions(family, &selector, window, service));
     }
     let (bad, all) = match service {
         Some("lambda") => functions(&more),
@@ -198,55 +193,12 @@ pub fn resource(objective: &Objective) -> Vec<(&'static str, &str)> {
     .collect()
 }
 
-/// What the objective counts as bad, for people: of latency, which quantile judges it.
+/// What the objective counts as bad, for people: of latency, what judges it.
 pub fn judged_by(objective: &Objective, stack: &ServerlessStack) -> Option<String> {
-    let Some(below) = &objective.latency_below else {
+    if objective.latency_below.is_none() {
         return Some("Bad are requests that fail or are refused.".to_owned());
-    };
-    let quantile = quantile(objective, stack)?;
-    let share = percent(&quantile)?;
-    let mut text = format!(
-        "Judged by quantile {quantile}: bad are the requests of a poll in which {share} % of them were not within {below}."
-    );
-    if let Some(note) = approximate(objective, stack) {
-        text = format!("{text} {note}");
     }
-    Some(text)
-}
-
-/// Why an objective of latency is judged only roughly, if it is: no published quantile reaches its target.
-pub fn approximate(objective: &Objective, stack: &ServerlessStack) -> Option<String> {
-    objective.latency_below.as_ref()?;
-    let published = quantile(objective, stack)?;
-    let target: f64 = objective.target.parse().ok()?;
-    let share = percent(&published)?;
-    let wanted = ((target * 1e6).round() / 1e8).to_string();
-    (share < target).then(|| {
-        format!(
-            "No published quantile reaches {target} %: add \"{wanted}\" to spec.latency.quantiles."
-        )
-    })
-}
-
-fn percent(quantile: &str) -> Option<f64> {
-    let share: f64 = quantile.parse().ok()?;
-    Some((share * 1e10).round() / 1e8)
-}
-
-/// The published quantile that is nearest above the target, or else the greatest: that share of the
-/// requests is quicker.
-pub fn quantile(objective: &Objective, stack: &ServerlessStack) -> Option<String> {
-    let target: f64 = objective.target.parse::<f64>().ok()? / 100.0;
-    let mut published: Vec<(f64, &String)> = stack
-        .spec
-        .latency
-        .quantiles
-        .iter()
-        .filter_map(|quantile| Some((quantile.parse().ok()?, quantile)))
-        .collect();
-    published.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let first = published.iter().find(|(value, _)| *value >= target);
-    first.or(published.last()).map(|(_, text)| (*text).clone())
+    Some(latency::judges(objective, &stack.spec.latency)?.text(objective))
 }
 
 fn escaped(value: &str) -> String {

@@ -88,6 +88,7 @@ pub fn alerts() -> String {
          `spec.alerts.labels`, of which `team` is the usual one: these are the names to route by. Alerts about an objective have \
          `objective` and the name of what it is about. `critical` pages, `warning` is a ticket, `info` is shown. Of alerts about \
          one resource with one `cause` only the most severe needs to be sent, and of a cause and its consequences only the cause: \
+         so that these do not come when it ends, such an alert goes on for a window or two (`keep_firing_for`). \
          `spec.alerts.route` brings these inhibition rules, `nightjar render --route -f stack.yaml` prints them for your own \
          Alertmanager. An API and the function behind it are not known to belong together: group by `stack`.\n\n\
          The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. An alert \
@@ -179,13 +180,17 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
     if let Some(rule) = example {
         let _ = write!(
             text,
-            "{}; it must hold for {}:\n\n```promql\n{}\n```\n",
+            "{}; it must hold for {}{}:\n\n```promql\n{}\n```\n",
             if of_operator {
                 "For an operator in the namespace `nightjar`"
             } else {
                 "For the stack `checkout` in the namespace `shop`, with every default"
             },
             alert.for_,
+            rule.keep_firing_for
+                .map_or_else(String::new, |kept| format!(
+                    ", and the alert goes on for {kept} afterwards, until what it hides is over too"
+                )),
             rule.expr
         );
     }

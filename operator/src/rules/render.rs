@@ -11,6 +11,7 @@
 //! | `two_intervals` | exactly two intervals: the mean of a rate over it does not show the steps of the counter |
 //! | `window_seconds`, `interval_seconds`, `discovery_seconds` | numbers |
 //! | `discovery_window` | a range with at least two discoveries in it |
+//! | `attempts` | a range with at least one discovery and two polls in it |
 //! | `threshold`, `minimum`, `threshold_percent` | the alert's numbers, as the stack has them |
 //! | `high_quantile`, `slow_quantile` | the greatest quantile that is published; the first from 0.9 on |
 //! | `unless_stopped` | `unless ...`: not of an exporter that its budget does not allow to poll at all |
@@ -20,10 +21,12 @@
 //! | `deprecated`, `deprecated_soon` | functions whose runtime's support has ended, or ends within the threshold's days |
 //! | `objective`, `objective_window`, `target` | of an objective: its name, its days, its share in percent |
 //! | `of_objective` | the matchers of its recorded series |
-//! | `judged_by` | what an objective counts as bad, and which quantile tells |
+//! | `judged_by` | what an objective counts as bad, and what tells |
 //! | `burns_fast`, `burns_slowly` | its budget burns at the first two, or the last two of the Workbook's rates |
 //! | `fast_range`, `fast_range_2`, `slow_range`, `slow_range_2` | the long ranges of these |
 //! | others | the room's `sets` |
+
+mod burning;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +34,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use super::catalogue::{Alert, Range, Room, rooms};
-use super::objectives::{self, Burn, RECORDED_SECONDS};
+use super::objectives;
 use super::runtimes;
 use crate::api::alerts::AlertOverride;
 use crate::api::objective::Objective;
@@ -78,6 +81,9 @@ pub struct Rule {
     /// How long it must hold.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub for_: Option<Duration>,
+    /// How long it goes on firing afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_firing_for: Option<Duration>,
     /// Labels beyond those of the expression's result.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -103,9 +109,7 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
     };
     let mut groups = Vec::new();
     for room in rooms().iter().filter(|room| room.service == "objectives") {
-        for objective in &spec.objectives {
-            groups.extend(context.objective(room, objective).into_iter().flatten());
-        }
+        groups.extend(context.objectives(room));
     }
     for room in rooms().iter().filter(|room| watched(&room.service)) {
         let recordings = room.recordings.iter().filter_map(|recording| {
@@ -132,12 +136,9 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
             interval: Some(Duration::from_secs(300)),
             rules: alerts(true).collect(),
         };
-        groups.extend(
-            [usual, weekly]
-                .into_iter()
-                .filter(|group| !group.rules.is_empty()),
-        );
+        groups.extend([usual, weekly]);
     }
+    groups.retain(|group| !group.rules.is_empty());
     groups
 }
 
@@ -221,6 +222,9 @@ impl Context<'_> {
             alert: Some(alert.id.clone()),
             expr,
             for_: (for_.as_secs() > 0).then_some(for_),
+            keep_firing_for: alert
+                .holds
+                .then(|| Duration::from_secs(alert.windows_held() * self.window().as_secs())),
             labels,
             annotations: annotations
                 .into_iter()
@@ -329,6 +333,9 @@ impl Context<'_> {
             "discovery_window" => Duration::from_secs(2 * discovery + SETTLE_SECONDS)
                 .max(self.window())
                 .to_string(),
+            "attempts" => Duration::from_secs(discovery + SETTLE_SECONDS / 2)
+                .max(self.window())
+                .to_string(),
             "two_intervals" => Duration::from_secs(2 * self.interval.as_secs()).to_string(),
             "stopped" => self.stopped()?,
             "unless_stopped" => self.stopped().map_or_else(String::new, |stopped| {
@@ -353,14 +360,14 @@ impl Context<'_> {
                 room.service,
                 self.window().as_secs()
             ),
-            "deprecated" => runtimes::expression(&stack, 0),
+            "deprecated" => runtimes::ended(&stack),
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "days within a threshold's bounds"
             )]
-            "deprecated_soon" => runtimes::expression(&stack, (threshold()? * 86_400.0) as i64),
+            "deprecated_soon" => runtimes::ending(&stack, (threshold()? * 86_400.0) as i64),
             "objective" => objective?.name.clone(),
-            "of_objective" => self.of(objective?),
+            "of_objective" => self.of(&[objective?]),
             "objective_window" => objective?.window.clone(),
             "target" => objective?.target.clone(),
             "judged_by" => objectives::judged_by(objective?, self.stack)?,
@@ -375,133 +382,6 @@ impl Context<'_> {
                 None => room.sets.get(name)?.clone(),
             },
         })
-    }
-
-    fn expressions(&self, objective: &Objective) -> Option<objectives::Expressions> {
-        let window = self.window().to_string();
-        objectives::expressions(objective, self.stack, &self.matchers(), &window)
-    }
-
-    /// The rules of an objective. None if the stack publishes nothing to count it by, which validation refuses.
-    fn objective(&self, room: &Room, objective: &Objective) -> Option<[Group; 2]> {
-        let expressions = self.expressions(objective)?;
-        let budget = objectives::budget(objective)?;
-        let mut labels = self.identity();
-        labels.insert("objective".to_owned(), objective.name.clone());
-        let record = |name: &str, expr: String, labels: BTreeMap<String, String>| Rule {
-            record: Some(name.to_owned()),
-            expr,
-            labels,
-            ..Rule::default()
-        };
-        let mut rules = vec![
-            record(
-                "objective:nightjar_errors:rate",
-                expressions.bad.clone(),
-                labels.clone(),
-            ),
-            record(
-                "objective:nightjar_requests:rate",
-                expressions.all.clone(),
-                labels.clone(),
-            ),
-            record(
-                "objective:nightjar_error_budget:ratio",
-                format!("vector({budget})"),
-                labels.clone(),
-            ),
-        ];
-        let burns = objectives::burns(objective, self.window().as_secs());
-        let mut ranges: Vec<u32> = burns
-            .iter()
-            .flat_map(|burn| [burn.long, burn.short])
-            .collect();
-        ranges.sort_unstable();
-        ranges.dedup();
-        for range in ranges {
-            let range = Duration::from_secs(range);
-            let sum = |series: &str| {
-                format!(
-                    "sum_over_time(objective:nightjar_{series}:rate{{{}}}[{range}])",
-                    self.of(objective)
-                )
-            };
-            let mut labels = labels.clone();
-            labels.insert("range".to_owned(), range.to_string());
-            let ratio = format!("{} / ({} > 0)", sum("errors"), sum("requests"));
-            rules.push(record("objective:nightjar_errors:ratio", ratio, labels));
-        }
-        let whole = Duration::from_secs(objectives::days(&objective.window) * 86_400);
-        let of = self.of(objective);
-        let remaining = format!(
-            "1 - sum_over_time(objective:nightjar_errors:rate{{{of}}}[{whole}]) / (sum_over_time(objective:nightjar_requests:rate{{{of}}}[{whole}]) > 0) / {budget}"
-        );
-        let left = record(
-            "objective:nightjar_error_budget:remaining",
-            remaining,
-            labels,
-        );
-        let about = About {
-            objective: Some(objective),
-            ..About::room(room)
-        };
-        rules.extend(
-            room.alerts
-                .iter()
-                .filter_map(|alert| self.alert(&about, alert)),
-        );
-        let name = format!("{}.objective.{}", self.stack.name_any(), objective.name);
-        // Over so many days it changes slowly, and reading them costs.
-        let budget = Group {
-            name: format!("{name}.budget"),
-            interval: Some(Duration::from_secs(600)),
-            rules: vec![left],
-        };
-        let rates = Group {
-            name,
-            interval: Some(Duration::from_secs(RECORDED_SECONDS)),
-            rules,
-        };
-        Some([rates, budget])
-    }
-
-    /// The matchers of an objective's recorded series.
-    fn of(&self, objective: &Objective) -> String {
-        format!(
-            "{},objective=\"{}\"",
-            self.matchers(),
-            escaped(&objective.name)
-        )
-    }
-
-    /// The budget burns at one of these rates, over its long and its short range.
-    fn burning(&self, about: &About<'_>, burns: &[Burn]) -> Option<String> {
-        let objective = about.objective?;
-        let (budget, service) = (
-            objectives::budget(objective)?,
-            self.expressions(objective)?.service,
-        );
-        let minimum = self.value("minimum", about)?;
-        let of = self.of(objective);
-        let stack = self.matchers();
-        let service = service.map_or_else(String::new, |name| format!(",aws_service=\"{name}\""));
-        let parts: Vec<String> = burns
-            .iter()
-            .map(|burn| {
-                let (long, short) = (Duration::from_secs(burn.long), Duration::from_secs(burn.short));
-                let ratio = |range| format!("objective:nightjar_errors:ratio{{{of},range=\"{range}\"}}");
-                let rate = burn.rate;
-                format!(
-                    "({} / {budget} > {rate} and ignoring (range) {} / {budget} > {rate} \
-                     and ignoring (range) sum_over_time(objective:nightjar_errors:rate{{{of}}}[{long}]) * {RECORDED_SECONDS} >= {minimum} \
-                     unless on () max(max_over_time(nightjar_exporter_catching_up{{{stack}{service}}}[{short}])) == 1)",
-                    ratio(long),
-                    ratio(short),
-                )
-            })
-            .collect();
-        // Both may be true: it is one alert.
-        Some(format!("max without (range) ({})", parts.join(" or ")))
     }
 
     /// The first published quantile from `least` on, or else the greatest.

@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::catalogue::{Alert, Range, Severity, alerts, rooms};
 use super::dashboards::{Kind, singled_out};
+use super::latency;
 use super::operator;
 use super::render::{Context, Group, Rule, groups};
 use crate::api::alerts::TAKEN;
@@ -27,7 +28,7 @@ fn stack(spec: &str) -> ServerlessStack {
 /// A stack with one of everything.
 const WHOLE: &str = "objectives: [{name: pay, target: '99.9', of: {function: pay}}, {name: all, target: '99', of: {stack: {}}}, \
      {name: shop, target: '99.5', window: 7d, of: {api: {name: shop, stage: prod}}}, \
-     {name: quick, target: '99', window: 90d, of: {table: orders}, latencyBelow: 20ms}], alerts: {labels: {team: shop}}, \
+     {name: quick, target: '99', window: 90d, of: {table: orders}, latencyBelow: 20ms}], alerts: {labels: {team: shop}}, latency: {histograms: {}}, \
      collection: {budgetUsdPerMonth: '25'}, exporter: {shards: 2}";
 
 /// The stack's rules and the operator's.
@@ -334,6 +335,35 @@ fn an_alert_hides_only_what_is_not_more_urgent() {
         }
     }
     assert!(Severity::Critical < Severity::Info);
+}
+
+#[test]
+fn what_is_held_on_to_is_hidden_only_by_what_is_held_longer() {
+    for alert in alerts() {
+        for hidden in alert.hides().filter(|hidden| hidden.holds) {
+            assert!(
+                alert.windows_held() > hidden.windows_held(),
+                "{} ends before {}",
+                alert.id,
+                hidden.id
+            );
+        }
+    }
+    let groups = rendered("services: {}");
+    let kept = |id| rule(&groups, id).unwrap().keep_firing_for;
+    assert_eq!(
+        [
+            "LambdaAsyncEventsDropped",
+            "LambdaErrorRateCritical",
+            "LambdaErrorRateHigh"
+        ]
+        .map(kept),
+        [
+            Some(Duration::from_secs(2 * 780)),
+            Some(Duration::from_secs(780)),
+            None
+        ]
+    );
 }
 
 #[test]
@@ -953,42 +983,74 @@ fn every_threshold_that_is_drawn_by_an_alert_s_name_has_one() {
 }
 
 #[test]
-fn an_objective_of_latency_says_which_quantile_judges_it() {
-    let text = |spec: &str| {
-        let groups = rendered(spec);
-        rule(&groups, "ObjectiveBurnsFast").unwrap().annotations["description"].clone()
+fn an_objective_of_latency_says_what_judges_it_and_what_would_judge_it_better() {
+    let told = |target: &str, latency: &str| {
+        let spec = format!(
+            "objectives: [{{name: quick, target: '{target}', of: {{table: orders}}, latencyBelow: 20ms}}], latency: {{{latency}}}"
+        );
+        let text = rule(&rendered(&spec), "ObjectiveBurnsFast").unwrap();
+        let text = text.annotations["description"].clone();
+        (text, latency::notes(&stack(&spec)).join(", "))
     };
-    let with = |target: &str| {
-        format!(
-            "objectives: [{{name: quick, target: '{target}', of: {{table: orders}}, latencyBelow: 20ms}}]"
-        )
-    };
-    let judged = text(&with("99"));
-    assert!(
-        judged.contains("Judged by quantile 0.99") && !judged.contains("add"),
-        "{judged}"
-    );
-    let roughly = text(&with("99.9"));
-    assert!(
-        roughly.contains("Judged by quantile 0.99")
-            && roughly.contains("add \"0.999\" to spec.latency.quantiles"),
-        "{roughly}"
-    );
+    let quantile =
+        "quantile 0.99: bad are the requests of a poll in which 99 % of them were not within 20ms.";
+    let histogram = "Judged by the histogram: bad are requests that took longer than";
+    for (target, latency, judged, note) in [
+        (
+            "99",
+            "",
+            format!("Judged by {quantile}"),
+            "set spec.latency.histograms to have each request counted",
+        ),
+        (
+            "99.9",
+            "",
+            format!("Judged by {quantile}"),
+            "counted, or add \"0.999\" to spec.latency.quantiles, which has none that reaches its target",
+        ),
+        (
+            "99.9",
+            "histograms: {bounds: ['0.02', '0.1']}",
+            format!("{histogram} 0.02 s. Where there is none, by {quantile}"),
+            "",
+        ),
+        (
+            "99",
+            "histograms: {bounds: ['0.019', '0.021']}, quantiles: []",
+            format!(
+                "{histogram} 0.019 s, the greatest bound of the histogram that is not above 20ms."
+            ),
+            "judged by the bound 0.019 of the histograms: add \"0.02\" to spec.latency.histograms.bounds",
+        ),
+        (
+            "99",
+            "histograms: {bounds: ['0.5']}",
+            format!("Judged by {quantile}"),
+            "add \"0.02\" to spec.latency.histograms.bounds, which has none that is as low",
+        ),
+    ] {
+        let (text, told) = told(target, latency);
+        assert!(text.ends_with(&judged), "{latency}: {text}");
+        assert!(
+            told.ends_with(note) && told.is_empty() == note.is_empty(),
+            "{latency}: {told}"
+        );
+    }
 }
 
 #[test]
 fn an_objective_that_nothing_could_judge_is_refused_by_name() {
     let text = "{apiVersion: nightjar.dev/v1alpha1, kind: ServerlessStack, metadata: {name: a}, spec: {regions: [eu-west-1], \
-         select: [{names: [a]}], latency: {quantiles: []}, services: {lambda: {}}, \
-         objectives: [{name: a, target: '99', of: {function: pay}, latencyBelow: 1s}, {name: b, target: '99', of: {table: orders}}]}}";
+         select: [{names: [a]}], latency: {quantiles: [], histograms: {bounds: ['2']}}, services: {lambda: {}}, \
+         objectives: [{name: c, target: '99', of: {function: pay}, latencyBelow: 2s}, {name: a, target: '99', of: {function: pay}, latencyBelow: 1s}, {name: b, target: '99', of: {table: orders}}]}}";
     let stack: ServerlessStack = serde_saphyr::from_str(text).unwrap();
     let found = crate::api::validate::validate(&stack);
     let fields: Vec<&str> = found.iter().map(|invalid| &*invalid.field).collect();
     assert_eq!(
         fields,
         [
-            "spec.objectives[0].latencyBelow",
-            "spec.objectives[1].of.table"
+            "spec.objectives[1].latencyBelow",
+            "spec.objectives[2].of.table"
         ]
     );
 }

@@ -217,6 +217,99 @@ fn every_alert_fires_when_it_shall_and_only_then() {
     promtool(&["test", "rules"], &paths);
 }
 
+/// A ratio that falls is below the page's threshold before it is below the ticket's: nobody gets a ticket about what is over.
+#[test]
+fn what_an_alert_holds_back_is_over_before_the_alert_is() {
+    // For an hour all is well, then for twenty minutes nearly nothing.
+    let (all, bad) = ("0+1000x59", "0x11 900 1800 2700 3600x44");
+    let runs = "aws_lambda_invocations_total{function_name=\"pay\"}";
+    let requests = "aws_apigateway_requests_total{api_id=\"a\",api_name=\"shop\",stage=\"prod\"}";
+    let answers = "aws_apigateway_errors_total{api_id=\"a\",api_name=\"shop\",stage=\"prod\",code_class=\"5xx\"}";
+    let puts =
+        "aws_dynamodb_request_duration_seconds_count{table_name=\"orders\",operation=\"PutItem\"}";
+    let throttled =
+        "aws_dynamodb_throttled_requests_total{table_name=\"orders\",operation=\"PutItem\"}";
+    let writes = "aws_dynamodb_write_throttle_events_total{table_name=\"orders\"}";
+    let of_function = |name: &str| format!("aws_lambda_{name}_total{{function_name=\"pay\"}}");
+    let (errors, refused, dropped) = (
+        of_function("errors"),
+        of_function("throttles"),
+        of_function("async_events_dropped"),
+    );
+    let cases = [
+        (
+            "LambdaErrorRateCritical",
+            "LambdaErrorRateHigh",
+            runs,
+            vec![&*errors],
+        ),
+        (
+            "LambdaAsyncEventsDropped",
+            "LambdaErrorRateCritical",
+            runs,
+            vec![&*errors, &*dropped],
+        ),
+        (
+            "LambdaThrottledHeavily",
+            "LambdaThrottled",
+            runs,
+            vec![&*refused],
+        ),
+        (
+            "ApiServerErrorRateCritical",
+            "ApiServerErrorRateHigh",
+            requests,
+            vec![answers],
+        ),
+        (
+            "DynamoDbRequestsThrottledHeavily",
+            "DynamoDbWritesThrottled",
+            puts,
+            vec![throttled, writes],
+        ),
+    ];
+    let at = "290m";
+    let tests: Vec<Value> = cases
+        .into_iter()
+        .map(|(urgent, held, whole, parts)| {
+            let series = parts.into_iter().map(|part| (part.to_owned(), bad.to_owned()));
+            let case = Case {
+                what: format!("{held} without {urgent}"),
+                series: series.chain([(whole.to_owned(), all.to_owned())]).collect(),
+                at: at.parse().unwrap(),
+                step: None,
+                start: None,
+                labels: BTreeMap::new(),
+                summary: String::new(),
+                also: BTreeSet::new(),
+            };
+            let firing = |id: &str| format!("ALERTS{{alertname=\"{id}\",alertstate=\"firing\"}}");
+            let mut test = with_series(urgent, &case).1;
+            let of = "on (function_name, api_name, table_name)";
+            let seen = |id: &str| json!({
+                "expr": format!("count(count_over_time({}[{at}]))", firing(id)), "eval_time": at,
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            });
+            test["promql_expr_test"] = json!([
+                {
+                    "expr": format!("count_over_time(({} unless {of} {})[{at}:1m])", firing(held), firing(urgent)),
+                    "eval_time": at, "exp_samples": [],
+                },
+                seen(urgent),
+                seen(held),
+                {"expr": format!("{} or {}", firing(held), firing(urgent)), "eval_time": at, "exp_samples": []},
+            ]);
+            test
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let groups = rendered(&stack(&BTreeMap::new()));
+    let rules = write(folder.path(), "rules.json", &RuleFile { groups });
+    let content = json!({"rule_files": [rules], "evaluation_interval": "1m", "tests": tests});
+    let file = write(folder.path(), "test.json", &content);
+    promtool(&["test", "rules"], &[&file]);
+}
+
 /// The case that fires, those that are silent, and those that are made of them.
 fn tests_of(
     subject: &Subject,
@@ -428,7 +521,7 @@ fn expanded(notation: &str) -> Vec<Option<f64>> {
 
 fn is_counter(series: &str) -> bool {
     let name = series.split('{').next().unwrap_or_default();
-    ["_total", "_sum", "_count"]
+    ["_total", "_sum", "_count", "_bucket"]
         .iter()
         .any(|suffix| name.ends_with(suffix))
 }

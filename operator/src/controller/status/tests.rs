@@ -63,6 +63,7 @@ fn facts(exporters: &[Exporter]) -> Facts<'static> {
         suspend: false,
         interval: Duration::from_secs(300),
         invalid: &[],
+        notes: &[],
         failed: &[],
         applied: true,
         monitoring: Monitoring::default(),
@@ -92,6 +93,21 @@ fn said(status: &ServerlessStackStatus, type_: &str) -> (String, String, String)
         condition.reason.clone(),
         condition.message.clone(),
     )
+}
+
+#[test]
+fn what_is_done_only_roughly_is_said_of_a_specification_that_can_be_used() {
+    let exporters = [exporter(vec![target("eu-west-1")])];
+    let facts = Facts {
+        notes: &["the objective quick is judged by quantile 0.99 of each poll".to_owned()],
+        ..facts(&exporters)
+    };
+    let (status, reason, message) = said(&judged(&facts), SPEC_VALID);
+    assert_eq!((&*status, &*reason), ("True", "AsExpected"));
+    assert!(
+        message.ends_with("; the objective quick is judged by quantile 0.99 of each poll"),
+        "{message}"
+    );
 }
 
 fn problem(reason: Reason, action: &str, message: &str) -> Problem {
