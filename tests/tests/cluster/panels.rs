@@ -25,6 +25,60 @@ const EMPTY: &[(&str, &str, usize, &str)] = &[
         0,
         "nobody changes a function",
     ),
+    (
+        "nightjar-stack",
+        "annotation Function deployed",
+        0,
+        "nobody deploys",
+    ),
+    (
+        "nightjar-function",
+        "annotation Function deployed",
+        0,
+        "nobody deploys",
+    ),
+    (
+        "nightjar-api",
+        "annotation Function deployed",
+        0,
+        "nobody deploys",
+    ),
+    (
+        "nightjar-objectives",
+        "annotation Function deployed",
+        0,
+        "nobody deploys",
+    ),
+    (
+        "nightjar-function",
+        "Concurrency",
+        1,
+        "no function of the shop has a reserve",
+    ),
+    (
+        "nightjar-table",
+        "annotation Capacity changed",
+        0,
+        "nobody changes a table",
+    ),
+    (
+        "nightjar-api",
+        "WebSocket messages",
+        0,
+        "the shop has no WebSocket API",
+    ),
+    (
+        "nightjar-api",
+        "WebSocket messages",
+        1,
+        "the shop has no WebSocket API",
+    ),
+    (
+        "nightjar-api",
+        "WebSocket messages",
+        2,
+        "the shop has no WebSocket API",
+    ),
 ];
 
 /// What goes wrong all the time, so that the panels about it have something to show.
