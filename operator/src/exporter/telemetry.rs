@@ -309,6 +309,8 @@ impl Telemetry {
     /// CloudWatch answered everything.
     pub fn polled(&self, scope: &Scope, at: i64) {
         self.0.last_poll.get_or_create(scope).set(at);
+        // There before anything is lost: `increase` does not see a counter's first value.
+        self.0.lost.get_or_create(scope).inc_by(0);
     }
 
     /// A service, account and region is not watched any more.

@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
     row("DynamoDB itself fails", "shop", "DynamoDbSystemErrors", "chat", ("table_name", "shop-stock"), "fail inside DynamoDB"),
     row("an API fails", "shop", "ApiServerErrorRateCritical", "pager", ("api_name", "shop-api"), "shop-api/prod: "),
     row("a few answers of an API fail", "shop", "ApiServerErrorRateHigh", "chat", ("api_name", "shop-basket"), "shop-basket/prod: "),
-    row("an integration gets slow", "shop", "ApiNearIntegrationTimeout", "chat", ("api_name", "shop-front"), "near the gateway's timeout"),
+    row("an integration gets slow", "shop", "ApiNearIntegrationTimeout", "chat", ("api_name", "shop-front"), "of the gateway's timeout"),
     row("a permission is lost", "denied", "NightjarPermissionMissing", "chat", ("action", "lambda:ListFunctions"), "refuses lambda:ListFunctions"),
     row("CloudWatch fails in a region", "outage", "NightjarPollFailing", "chat", ("region", "eu-west-2"), "CloudWatch has not answered"),
     row("more series than the stack allows", "capped", "NightjarSeriesCapped", "chat", ("stack", "capped"), "leaves out"),
@@ -240,7 +240,7 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
         (
             "shop",
             json!({"regions": ["eu-west-1"], "select": [{"names": ["shop-*"]}],
-                "objectives": [{"name": "quotes", "target": "99.9", "window": "30d", "of": {"function": "shop-quote"}}]}),
+                "objectives": [{"name": "quotes", "target": "99.9", "window": "7d", "of": {"function": "shop-quote"}}]}),
         ),
         (
             "denied",

@@ -17,6 +17,21 @@ pub const SPEED: f64 = 60.0;
 /// How long anything may take before a test gives up.
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
+/// An account for tests that are about something else.
+pub const ONE_FUNCTION: &str = r#"
+seed: 7
+accounts:
+  - id: "111122223333"
+    regions:
+      eu-west-1:
+        functions:
+          - {name: shop-a, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
+"#;
+
+/// The stack that watches it.
+pub const ITS_STACK: &str =
+    "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}";
+
 /// A simulator of that account, in a morning of simulated time.
 pub async fn simulator(account: &str) -> Simulator {
     simulator_at(account, "2026-10-01T10:00:00Z").await

@@ -11,21 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{Exporter, simulator, stack};
+use crate::harness::{Exporter, ITS_STACK, ONE_FUNCTION, simulator, stack};
 use crate::protection::authority;
-
-const ACCOUNT: &str = r#"
-seed: 7
-accounts:
-  - id: "111122223333"
-    regions:
-      eu-west-1:
-        functions:
-          - {name: shop-a, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
-"#;
-
-const STACK: &str =
-    "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}";
 
 /// Puts TLS before the simulator, with the certificate `aws` for localhost; answers the port.
 async fn with_tls(simulator: &Simulator, dir: &Path) -> u16 {
@@ -100,7 +87,7 @@ async fn exporter(
         ("SSL_CERT_FILE", bundle.to_str().unwrap()),
     ];
     let environment = [&environment, more].concat();
-    Exporter::start_with(dir, simulator, &stack(STACK), &environment).await
+    Exporter::start_with(dir, simulator, &stack(ITS_STACK), &environment).await
 }
 
 fn folder() -> tempfile::TempDir {
@@ -112,7 +99,7 @@ fn folder() -> tempfile::TempDir {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_is_polled_by_https_with_an_authority_of_ones_own() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let dir = folder();
     let port = with_tls(&simulator, dir.path()).await;
     let endpoint = format!("https://localhost:{port}");
@@ -123,7 +110,7 @@ async fn aws_is_polled_by_https_with_an_authority_of_ones_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nobody_vouches_for_is_told_and_nothing_is_sent() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let dir = folder();
     let port = with_tls(&simulator, dir.path()).await;
     let endpoint = format!("https://localhost:{port}");
@@ -142,7 +129,7 @@ async fn a_certificate_that_nobody_vouches_for_is_told_and_nothing_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_is_polled_by_https_through_a_proxy_that_sees_nothing_of_it() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let dir = folder();
     let (proxy, tunnels) = proxy(with_tls(&simulator, dir.path()).await).await;
     let proxy = format!("http://127.0.0.1:{proxy}");

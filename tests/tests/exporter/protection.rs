@@ -8,20 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 
-use crate::harness::{Exporter, nightjar, simulator, stack};
-
-const ACCOUNT: &str = r#"
-seed: 7
-accounts:
-  - id: "111122223333"
-    regions:
-      eu-west-1:
-        functions:
-          - {name: shop-a, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
-"#;
-
-const STACK: &str =
-    "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}";
+use crate::harness::{Exporter, ITS_STACK, ONE_FUNCTION, nightjar, simulator, stack};
 
 /// Of the password "correct horse"; cost 4, the least there is.
 const HASH: &str = "$2y$04$TnjywYklQbbZjdjBgBoA4e3dlqA2YbOr6x861qAd/9cZL8yXELApe";
@@ -62,7 +49,7 @@ async fn protected(simulator: &Simulator, web: &str) -> Exporter {
         authority(dir.path(), ca, leaf);
     }
     std::fs::write(dir.path().join("web.yaml"), web).unwrap();
-    Exporter::start_in(dir, simulator, &stack(STACK)).await
+    Exporter::start_in(dir, simulator, &stack(ITS_STACK)).await
 }
 
 /// The status that curl gets, or why it gets none.
@@ -87,7 +74,7 @@ fn curl(exporter: &Exporter, url: &str, options: &str) -> Result<u16, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn https_is_served_to_those_whose_certificate_is_trusted() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let web = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  min_version: TLS13\n  \
                client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n";
     let exporter = protected(&simulator, web).await;
@@ -118,7 +105,7 @@ async fn https_is_served_to_those_whose_certificate_is_trusted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_right_password_lets_in_and_probes_need_none() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let web = format!(
         "basic_auth_users: {{anna: {HASH}}}\nhttp_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"
     );
@@ -149,7 +136,7 @@ async fn only_the_right_password_lets_in_and_probes_need_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_shown_at_once_and_a_broken_file_changes_nothing() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     let web = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
     let exporter = protected(&simulator, web).await;
     let dir = exporter.dir.path();
@@ -192,7 +179,7 @@ async fn a_renewed_certificate_is_shown_at_once_and_a_broken_file_changes_nothin
 #[test]
 fn a_web_configuration_that_cannot_be_used_ends_the_start_with_status_2() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("stack.yaml"), stack(STACK)).unwrap();
+    std::fs::write(dir.path().join("stack.yaml"), stack(ITS_STACK)).unwrap();
     std::fs::write(
         dir.path().join("web.yaml"),
         "tls_server_config: {cert_file: c.pem, key_file: k.pem}\n",

@@ -1,23 +1,10 @@
 //! AWS behind a proxy.
 
-use crate::harness::{Exporter, simulator, stack};
-
-const ACCOUNT: &str = r#"
-seed: 7
-accounts:
-  - id: "111122223333"
-    regions:
-      eu-west-1:
-        functions:
-          - {name: shop-a, traffic: {steady: {per_minute: 60}}, duration: {p50_ms: 33}}
-"#;
-
-const STACK: &str =
-    "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m}";
+use crate::harness::{Exporter, ITS_STACK, ONE_FUNCTION, simulator, stack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_is_reached_through_the_proxy_that_the_environment_names() {
-    let simulator = simulator(ACCOUNT).await;
+    let simulator = simulator(ONE_FUNCTION).await;
     // The simulator answers for any host. This one has no address: only a proxy can know it.
     let url = simulator.url();
     let environment = [
@@ -25,7 +12,7 @@ async fn aws_is_reached_through_the_proxy_that_the_environment_names() {
         ("HTTP_PROXY", &url),
     ];
     let dir = tempfile::tempdir().unwrap();
-    let exporter = Exporter::start_with(dir, &simulator, &stack(STACK), &environment).await;
+    let exporter = Exporter::start_with(dir, &simulator, &stack(ITS_STACK), &environment).await;
     exporter.until_polled().await;
 
     // Nor is a host asked through it that the environment excepts.
@@ -35,6 +22,6 @@ async fn aws_is_reached_through_the_proxy_that_the_environment_names() {
         ("NO_PROXY", "127.0.0.1"),
     ];
     let dir = tempfile::tempdir().unwrap();
-    let exporter = Exporter::start_with(dir, &simulator, &stack(STACK), &environment).await;
+    let exporter = Exporter::start_with(dir, &simulator, &stack(ITS_STACK), &environment).await;
     exporter.until_polled().await;
 }
