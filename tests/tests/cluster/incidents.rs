@@ -369,7 +369,7 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
     patch("capped", &json!({"collection": {"maxSeries": null}}));
     patch("dark", &json!({"exporter": {"resources": null}}));
     until_within(
-        Duration::from_mins(9),
+        Duration::from_mins(25),
         "every alert is resolved",
         async || with(&webhook.seen(), "resolved").is_superset(&wanted),
     )
