@@ -304,8 +304,8 @@ pub async fn lost_books(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
 pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     const FOUR: &str = "{regions: [eu-west-1], select: [{names: [\"shop-*\"]}], services: {lambda: {optional: [], excludeMetrics: [aws_lambda_concurrent_executions]}}}";
     let cases = [
-        ("all active, errors everywhere", "errors: 0.05", 350.0, 60),
-        ("all active, quiet", "errors: 0", 180.0, 60),
+        ("all active, errors everywhere", "errors: 0.05", 350.0, 300),
+        ("all active, quiet", "errors: 0", 180.0, 300),
         ("80 % idle, quiet", "errors: 0, idle_share: 0.8", 60.0, 480),
     ];
     let mut figures = Vec::new();
@@ -313,7 +313,8 @@ pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         let account = format!(
             "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{generated: [{{functions: 1000, prefix: shop-, per_minute: 60, {functions}}}]}}}}}}]"
         );
-        // The night's comparison, at 3 o'clock, is in the four hours that are measured.
+        // The night's comparison of the day before, at 3 o'clock, is in the four hours that are measured; so it must have
+        // begun on that day.
         let origin = jiff::Timestamp::from_second(1_790_996_400 - i64::from(warm_up) * 60)?;
         let simulator = simulator(&account, &origin.to_string(), SPEED, true).await?;
         let exporter = Running::start(nightjar, &simulator, "bill", FOUR)?;
@@ -372,7 +373,7 @@ pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 listed / hours * 720.0
             ),
         ));
-        if warm_up == 60 {
+        if warm_up == 300 {
             let calls: u64 = meter
                 .iter()
                 .filter(|r| r.api == "cloudwatch:GetMetricData")
@@ -530,7 +531,7 @@ pub async fn age(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let opened = (simulator.now_ms() / 60_000 + 1) * 60;
-        hours(&simulator, opened, opened + 100_000).await?;
+        hours(&simulator, opened, opened + 86_400).await?;
         until(&simulator, opened + 900).await;
         let probe = Series {
             name: "aws_lambda_invocations_total".to_owned(),
