@@ -72,6 +72,8 @@ pub enum Reason {
     BudgetStretched,
     /// CloudWatch has no counts by duration of a metric, so its histogram is absent.
     HistogramsUnavailable,
+    /// The node's clock is wrong; AWS's is used.
+    ClockSkewed,
     /// A word that this version does not know, from an exporter of another one.
     #[serde(other)]
     Unknown,
@@ -113,6 +115,7 @@ impl Reason {
             Self::BudgetTooSmall => "BudgetTooSmall",
             Self::BudgetStretched => "BudgetStretched",
             Self::HistogramsUnavailable => "HistogramsUnavailable",
+            Self::ClockSkewed => "ClockSkewed",
             Self::Unknown => "Unknown",
         }
     }

@@ -188,18 +188,32 @@ impl Clients {
     }
 
     /// Sends a request: in its turn, counted, and with an error that names the IAM action.
-    pub async fn call<T, E, R>(
+    pub fn call<T, E, R>(
         &self,
         action: &'static str,
+        request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> impl Future<Output = Result<T, AwsError>>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        self.call_weighing(action, 1.0, request)
+    }
+
+    /// The same for a request that counts for so many.
+    pub async fn call_weighing<T, E, R>(
+        &self,
+        action: &'static str,
+        weight: f64,
         request: impl Future<Output = Result<T, SdkError<E, R>>>,
     ) -> Result<T, AwsError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug + 'static,
     {
-        let pace = self.paces.of(action);
+        let pace = self.paces.of(action).weighing(weight);
         pace.take().await;
-        let under = (pace.clone(), self.clock.clone());
+        let under = (pace, self.clock.clone());
         let answer = UNDER
             .scope(under, request)
             .await
@@ -237,5 +251,22 @@ impl Clients {
             account_id,
             partition,
         })
+    }
+
+    /// Fails if the credentials have become another account's since. That it cannot be asked now is no change.
+    pub async fn still(&self, identity: &Identity) -> Result<(), AwsError> {
+        let (was, is) = match self.identity().await {
+            Ok(now) if now != *identity => (&identity.account_id, now.account_id),
+            Ok(_) | Err(_) => return Ok(()),
+        };
+        Err(AwsError::new(
+            crate::api::Reason::CredentialsInvalid,
+            "sts:GetCallerIdentity",
+            format!(
+                "the credentials are those of account {is} now, and what is published is of account {was}: nothing is \
+                 read until they are {was}'s again. If {is} is to be watched instead, restart the exporter's pods: its \
+                 counters begin at 0."
+            ),
+        ))
     }
 }

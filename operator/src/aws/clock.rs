@@ -13,37 +13,52 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
 /// What time it is at AWS; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Arc<Mutex<Option<(Instant, SystemTime)>>>);
+pub struct Clock(Arc<Mutex<Option<Newest>>>);
+
+/// What the newest answer told.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    at: Instant,
+    date: SystemTime,
+    wrong_by: i64,
+}
 
 impl Clock {
-    fn newest(&self) -> MutexGuard<'_, Option<(Instant, SystemTime)>> {
+    fn newest(&self) -> MutexGuard<'_, Option<Newest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Now; before any answer, what this machine says.
     pub fn now(&self) -> SystemTime {
         self.newest()
-            .map_or_else(SystemTime::now, |(at, date)| date + at.elapsed())
+            .map_or_else(SystemTime::now, |newest| newest.date + newest.at.elapsed())
     }
 
-    /// By how many seconds this machine's clock is ahead of AWS's.
-    pub fn ahead_seconds(&self) -> i64 {
-        let (here, there) = (SystemTime::now(), self.now());
-        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        match here.duration_since(there) {
-            Ok(ahead) => seconds(ahead),
-            Err(behind) => -seconds(behind.duration()),
-        }
+    /// By how many seconds this machine's clock was ahead of AWS's at the newest answer, at least; below zero if it was
+    /// behind. An answer's date is from some moment between the request and its arrival.
+    pub fn wrong_by(&self) -> i64 {
+        self.newest().map_or(0, |newest| newest.wrong_by)
     }
 
     /// Takes over the headers of an answer to a request that was sent then.
     pub fn note(&self, sent: Instant, date: Option<&str>, cached: bool) {
-        if cached || sent.elapsed() > LONGEST_ANSWER {
+        let took = sent.elapsed();
+        if cached || took > LONGEST_ANSWER {
             return;
         }
-        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
-            *self.newest() = Some((Instant::now(), date));
-        }
+        let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
+            return;
+        };
+        let here = SystemTime::now();
+        let later = |a: SystemTime, b: SystemTime| {
+            let seconds = a.duration_since(b).unwrap_or_default().as_secs();
+            i64::try_from(seconds).unwrap_or(i64::MAX)
+        };
+        *self.newest() = Some(Newest {
+            at: Instant::now(),
+            date,
+            wrong_by: later(here - took, date) - later(date, here),
+        });
     }
 }
 
@@ -54,14 +69,32 @@ mod tests {
     #[test]
     fn the_newest_answer_tells_the_time_and_this_machine_only_before_it() {
         let clock = Clock::default();
-        assert_eq!(clock.ahead_seconds(), 0);
+        assert_eq!(clock.wrong_by(), 0);
         let date = "Sun, 06 Nov 2033 08:49:37 GMT";
         clock.note(Instant::now(), Some(date), true);
         clock.note(Instant::now(), Some("yesterday"), false);
-        assert_eq!(clock.ahead_seconds(), 0, "a cached or broken date is none");
+        assert_eq!(clock.wrong_by(), 0, "a cached or broken date is none");
         clock.note(Instant::now(), Some(date), false);
         let told = httpdate::parse_http_date(date).unwrap();
         assert!(clock.now() >= told && clock.now() < told + Duration::from_mins(1));
-        assert!(clock.ahead_seconds() < -86_400);
+        assert!(clock.wrong_by() < -86_400);
+        let hour_ago = SystemTime::now() - Duration::from_hours(1);
+        clock.note(
+            Instant::now(),
+            Some(&httpdate::fmt_http_date(hour_ago)),
+            false,
+        );
+        assert!((3600..3660).contains(&clock.wrong_by()));
+    }
+
+    #[test]
+    fn an_answer_that_took_its_time_does_not_make_the_clock_wrong() {
+        let clock = Clock::default();
+        let sent = Instant::now().checked_sub(Duration::from_secs(20)).unwrap();
+        for seconds in [1, 10, 19] {
+            let date = SystemTime::now() - Duration::from_secs(seconds);
+            clock.note(sent, Some(&httpdate::fmt_http_date(date)), false);
+            assert_eq!(clock.wrong_by(), 0, "written {seconds} s ago");
+        }
     }
 }

@@ -13,5 +13,5 @@ mod transport;
 pub use clients::{AssumedRole, Clients, Connector, Identity};
 pub use clock::Clock;
 pub use error::AwsError;
-pub use pace::{Quota, quota_of};
+pub use pace::{Quota, quota_of, weight};
 pub use pages::Pages;

@@ -602,6 +602,7 @@ const fn severity(reason: Reason) -> Severity {
         | Reason::AmbiguousName
         | Reason::BudgetStretched
         | Reason::HistogramsUnavailable
+        | Reason::ClockSkewed
         | Reason::SeriesCapped => Severity::Note,
     }
 }

@@ -8,13 +8,14 @@
 //! A file that is torn, of another stack, or of another version is set aside (`.unusable`), never
 //! used in part: counters then begin at 0 again, which Prometheus understands. For the same reason a
 //! file goes when its account and region leave this exporter: if they come back, another
-//! exporter may have published more in the meantime.
+//! exporter may have published more in the meantime. A file that the disk does not give may be as good as ever:
+//! whoever it may belong to waits for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ use super::watched::SavedSubject;
 /// The beginning of each file.
 const MAGIC: &[u8; 16] = b"nightjar books\n\0";
 /// What follows is laid out as [`Header`] and [`Books`] are in this version.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const SUFFIX: &str = ".books";
 
 /// Whose books they are.
@@ -89,10 +90,22 @@ impl Unusable {
 pub struct Store {
     dir: PathBuf,
     stack: String,
-    /// Whose books may be written.
-    active: Mutex<HashSet<TargetKey>>,
+    state: Mutex<State>,
     _lock: File,
 }
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whose books may be written.
+    active: HashSet<TargetKey>,
+    /// Whose books there are, and where.
+    files: HashMap<TargetKey, PathBuf>,
+    /// What could not be read so far: it is not known yet whose books they are.
+    unread: Vec<PathBuf>,
+}
+
+/// Books and whose they are.
+pub type Kept = (Header, Books<'static>);
 
 /// The bytes of books.
 pub fn encode(header: &Header, books: &Books<'_>) -> Vec<u8> {
@@ -110,7 +123,7 @@ pub fn encode(header: &Header, books: &Books<'_>) -> Vec<u8> {
 }
 
 /// The books in some bytes.
-pub fn decode(bytes: &[u8]) -> Result<(Header, Books<'static>), Unusable> {
+pub fn decode(bytes: &[u8]) -> Result<Kept, Unusable> {
     let number = |from: usize| -> Option<u32> {
         let bytes = bytes.get(from..from + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
@@ -154,9 +167,14 @@ impl Store {
         Ok(Self {
             dir: dir.to_owned(),
             stack,
-            active: Mutex::default(),
+            state: Mutex::default(),
             _lock: lock,
         })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Namespace and name of the stack.
@@ -164,61 +182,85 @@ impl Store {
         &self.stack
     }
 
-    fn active(&self) -> std::sync::MutexGuard<'_, HashSet<TargetKey>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let mut files: Vec<_> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with(SUFFIX))
-            .collect();
-        files.sort();
-        files
-    }
-
-    /// Sets aside what cannot be used, and forgets what does not belong to any of the `wanted`
-    /// accounts and regions. Returns what was set aside, and why.
-    pub fn sort(&self, wanted: impl Fn(&TargetKey) -> bool) -> Vec<(PathBuf, Unusable)> {
+    /// Looks what there is: sets aside what cannot be used, and what does not belong to any of the `wanted`
+    /// accounts and regions. Returns what cannot be used, and why.
+    pub fn sort(&self, wanted: &[TargetKey]) -> io::Result<Vec<(PathBuf, Unusable)>> {
+        let mut state = self.state();
+        state.active.extend(wanted.iter().cloned());
         let mut unusable = Vec::new();
-        for path in self.files() {
+        let entries: Vec<_> = std::fs::read_dir(&self.dir)?.collect::<Result<_, _>>()?;
+        let mut files: Vec<_> = entries.iter().map(std::fs::DirEntry::path).collect();
+        files.retain(|path| path.to_string_lossy().ends_with(SUFFIX));
+        files.sort();
+        for path in files {
             match self.read(&path) {
-                Ok((header, _)) if wanted(&header.key) => {}
-                Ok((header, _)) => self.forget(&header.key),
-                Err(why) => {
-                    set_aside(&path);
-                    unusable.push((path, why));
+                Ok(found) => unusable.extend(state.note(path, found)),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "books cannot be read now; they are tried again");
+                    state.unread.push(path);
                 }
             }
         }
-        unusable
+        Ok(unusable)
     }
 
-    fn read(&self, path: &Path) -> Result<(Header, Books<'static>), Unusable> {
-        let bytes = std::fs::read(path).map_err(|_| Unusable::Corrupt)?;
-        let (header, books) = decode(&bytes)?;
-        if header.stack != self.stack {
-            return Err(Unusable::Foreign);
+    fn read(&self, path: &Path) -> io::Result<Result<Kept, Unusable>> {
+        let bytes = std::fs::read(path)?;
+        Ok(decode(&bytes).and_then(|kept| {
+            if kept.0.stack == self.stack {
+                Ok(kept)
+            } else {
+                Err(Unusable::Foreign)
+            }
+        }))
+    }
+
+    /// The books of an account and region, if there are some. They may be saved from now on. Fails while a file
+    /// that may be theirs cannot be read.
+    pub fn load(&self, key: &TargetKey) -> io::Result<Option<Kept>> {
+        let mut state = self.state();
+        state.active.insert(key.clone());
+        if !state.files.contains_key(key) {
+            let of_region = format!("-{}{SUFFIX}", key.1);
+            let unread = std::mem::take(&mut state.unread);
+            let (theirs, others): (Vec<_>, Vec<_>) = unread
+                .into_iter()
+                .partition(|path| path.to_string_lossy().ends_with(&of_region));
+            state.unread = others;
+            let mut failed = None;
+            for path in theirs {
+                match self.read(&path) {
+                    Ok(found) => {
+                        if let Some((path, why)) = state.note(path, found) {
+                            let cause = why.as_str();
+                            tracing::error!(path = %path.display(), cause, "books cannot be used and are set aside: their counters begin at 0");
+                        }
+                    }
+                    Err(error) => {
+                        state.unread.push(path);
+                        failed = Some(error);
+                    }
+                }
+            }
+            if let Some(error) = failed.filter(|_| !state.files.contains_key(key)) {
+                return Err(error);
+            }
         }
-        Ok((header, books))
-    }
-
-    /// The books of an account and region, if there are some. They may be saved from now on.
-    pub fn load(&self, key: &TargetKey) -> Option<(Header, Books<'static>)> {
-        self.active().insert(key.clone());
-        let mut found = self
-            .files()
-            .into_iter()
-            .filter_map(|path| self.read(&path).ok());
-        found.find(|(header, _)| header.key == *key)
+        let Some(path) = state.files.get(key) else {
+            return Ok(None);
+        };
+        Ok(self.read(path)?.ok())
     }
 
     /// Writes books, and returns when the disk has them.
     pub fn save(&self, header: &Header, bytes: &[u8]) -> io::Result<()> {
         // Held while writing, so that what is forgotten stays forgotten.
-        let active = self.active();
-        if !active.contains(&header.key) {
+        let mut state = self.state();
+        if !state.active.contains(&header.key) {
             return Ok(());
         }
         let name = format!("{}-{}{SUFFIX}", header.account_id, header.key.1);
@@ -231,16 +273,39 @@ impl Store {
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&new, &path)?;
+        state.files.insert(header.key.clone(), path);
         File::open(&self.dir)?.sync_all()
     }
 
     /// Forgets an account and region that left, or whose books belong to another account.
     pub fn forget(&self, key: &TargetKey) {
-        let mut active = self.active();
-        active.remove(key);
-        for path in self.files() {
-            if self.read(&path).is_ok_and(|(header, _)| header.key == *key) {
+        let mut state = self.state();
+        state.active.remove(key);
+        if let Some(path) = state.files.remove(key) {
+            set_aside(&path);
+        }
+    }
+}
+
+impl State {
+    /// Takes over what is in a file. Answers what cannot be used, and why.
+    fn note(
+        &mut self,
+        path: PathBuf,
+        found: Result<Kept, Unusable>,
+    ) -> Option<(PathBuf, Unusable)> {
+        match found {
+            Ok((header, _)) if self.active.contains(&header.key) => {
+                self.files.entry(header.key).or_insert(path);
+                None
+            }
+            Ok(_) => {
                 set_aside(&path);
+                None
+            }
+            Err(why) => {
+                set_aside(&path);
+                Some((path, why))
             }
         }
     }
@@ -288,11 +353,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = store(dir.path());
         let header = header("eu-west-1");
-        assert!(first.load(&header.key).is_none());
+        assert!(first.load(&header.key).unwrap().is_none());
         first.save(&header, &encode(&header, &books())).unwrap();
         drop(first);
         let second = store(dir.path());
-        let (found, books) = second.load(&header.key).unwrap();
+        second.sort(std::slice::from_ref(&header.key)).unwrap();
+        let (found, books) = second.load(&header.key).unwrap().unwrap();
         assert_eq!(
             (found, books.last_found),
             (header.clone(), vec![("lambda".to_owned(), Minute(7))])
@@ -302,7 +368,27 @@ mod tests {
         second
             .save(&header, &encode(&header, &Books::default()))
             .unwrap();
-        assert!(second.load(&header.key).is_none());
+        assert!(second.load(&header.key).unwrap().is_none());
+    }
+
+    #[test]
+    fn books_that_the_disk_does_not_give_are_waited_for_and_not_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (header, other) = (header("eu-west-1"), header("us-east-1"));
+        // Reading a folder fails as reading from a disk that is ill does: it says nothing of what is in it.
+        let path = dir.path().join("111122223333-eu-west-1.books");
+        std::fs::create_dir(&path).unwrap();
+        let store = store(dir.path());
+        let wanted = [header.key.clone(), other.key.clone()];
+        assert_eq!(store.sort(&wanted).unwrap(), []);
+        assert!(store.load(&header.key).is_err() && path.exists());
+        assert!(
+            store.load(&other.key).unwrap().is_none(),
+            "another region's"
+        );
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, encode(&header, &books())).unwrap();
+        assert_eq!(store.load(&header.key).unwrap().unwrap().0, header);
     }
 
     #[test]
@@ -332,7 +418,8 @@ mod tests {
         }
         let store = store(dir.path());
         let reasons: Vec<_> = store
-            .sort(|key| key.1 == "eu-west-1")
+            .sort(&[(None, "eu-west-1".to_owned())])
+            .unwrap()
             .into_iter()
             .map(|(_, why)| why)
             .collect();
@@ -340,7 +427,12 @@ mod tests {
             reasons,
             [Unusable::Corrupt, Unusable::OtherVersion, Unusable::Foreign]
         );
-        let left: Vec<_> = store.files();
+        let left = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let left: Vec<_> = left
+            .filter(|path| path.extension() == Some("books".as_ref()))
+            .collect();
         assert_eq!(left, [dir.path().join("a.books")]);
     }
 

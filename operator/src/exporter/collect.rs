@@ -243,7 +243,15 @@ impl Target {
         while !batches.is_empty() {
             let rest = batches.split_off(batches.len().min(at_once * 16));
             let some = std::mem::replace(&mut batches, rest);
-            let answers = poll::poll(aws, &self.watched, some, at_once, part).await;
+            let mut answers = poll::poll(aws, &self.watched, some, at_once, part).await;
+            // Keys that were exchanged for another account's meanwhile have read that one's numbers.
+            if let Some(identity) = &self.identity
+                && let Err(error) = aws.still(identity).await
+            {
+                for (_, points) in &mut answers {
+                    *points = Err(error.clone());
+                }
+            }
             self.take_answers(answers, part, now, outcome);
         }
     }
@@ -409,10 +417,9 @@ impl Target {
     pub(super) fn note_counted(&mut self) {
         let now = self.minute();
         for id in self.services.keys().copied().collect::<Vec<_>>() {
-            let of_service = self
-                .watched
-                .iter()
-                .filter(|watched| watched.service == id && !watched.retired(now));
+            let of_service = self.watched.iter().filter(|watched| {
+                watched.service == id && !watched.retired(now) && !watched.left_out
+            });
             let through = of_service
                 .filter_map(Watched::through)
                 .min()

@@ -1,5 +1,6 @@
 //! The slow loop of one account and region: which resources belong to the stack now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -20,9 +21,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(10);
 pub struct Discovered {
     /// When the round began: what is new in it is counted from here on at the latest.
     pub began: Minute,
-    /// What each service answered.
+    /// The services that the stack watches.
+    pub wanted: Vec<ServiceId>,
+    /// What each service answered; nothing of those that were not asked.
     pub services: Vec<(ServiceId, Result<Found, AwsError>)>,
-    /// Selectors that could not be looked up.
+    /// Why it is not known for certain what belongs to the stack.
     pub problems: Vec<AwsError>,
     /// With the tags of what was found.
     pub membership: Membership,
@@ -54,7 +57,12 @@ pub async fn discover(
         let current = config.borrow_and_update().config.clone();
         let mut pause = Duration::from(current.spec.collection.discovery_interval);
         if !current.spec.suspend {
-            let round = round(&aws, &identity, &mut resolver, &memory, &current.spec).await;
+            let mut round = round(&aws, &identity, &mut resolver, &memory, &current.spec).await;
+            if let Err(error) = aws.still(&identity).await {
+                // Another account's resources of the same names are not these.
+                round.services.clear();
+                round.problems = vec![error];
+            }
             if round.failed() {
                 pause = pause.min(retry);
                 retry *= 2;
@@ -67,9 +75,11 @@ pub async fn discover(
         }
         // Many exporters that were started together shall not ask together for ever.
         let jitter = pause.mul_f64(fastrand::f64() * 0.1);
+        // A file that cannot be used changes nothing of what runs.
+        let other = |now: &Current| !Arc::ptr_eq(&now.config, &current);
         tokio::select! {
             () = tokio::time::sleep(pause + jitter) => {}
-            changed = config.changed() => {
+            changed = config.wait_for(other) => {
                 if changed.is_err() {
                     return;
                 }
@@ -90,7 +100,9 @@ pub async fn round(
     let wanted = services(spec);
     memory.begin();
     let (membership, problems) = resolver.resolve(aws, spec, &wanted).await;
-    let looks = wanted.iter().map(|id| async {
+    let looked_at: &[ServiceId] = if membership.is_some() { &wanted } else { &[] };
+    let membership = membership.unwrap_or_default();
+    let looks = looked_at.iter().map(|id| async {
         let wanted = Wanted::new(id.service(), spec.services.get(id.name()));
         let look = Look {
             aws,
@@ -104,6 +116,7 @@ pub async fn round(
     let services = futures::future::join_all(looks).await;
     Discovered {
         began,
+        wanted,
         services,
         problems,
         membership,

@@ -2,7 +2,8 @@
 //!
 //! A selector becomes a set. Names are patterns and need no request; tags and CloudFormation
 //! stacks are looked up with filters that AWS applies itself. A selector whose look-up fails keeps
-//! the set that it had, so that a throttled request never makes resources disappear.
+//! the set that it had, so that a throttled request never makes resources disappear. An exclusion that was
+//! never looked up could let in what it excludes: until it is known, nothing new belongs to the stack.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -125,53 +126,38 @@ impl Membership {
     }
 }
 
+/// What a selector was found to stand for, and the tags that were read with it.
+type Found = (Set, HashMap<String, Tags>);
+
+/// A selector by its text, whether it excludes, and what was found.
+type LookedUp = (String, bool, Result<Found, AwsError>);
+
 /// Looks selectors up at AWS, and remembers what they stood for.
 #[derive(Debug, Default)]
 pub struct Resolver {
-    known: HashMap<String, (Set, HashMap<String, Tags>)>,
+    known: HashMap<String, Found>,
     all_tags: HashMap<String, Tags>,
 }
 
 impl Resolver {
-    /// The membership now, and what could not be looked up.
+    /// The membership now, and what could not be looked up. None while it is not known what is excluded.
     pub async fn resolve(
         &mut self,
         aws: &Clients,
         spec: &ServerlessStackSpec,
         services: &[ServiceId],
-    ) -> (Membership, Vec<AwsError>) {
-        let mut problems = Vec::new();
-        let mut membership = Membership::default();
-        let mut known = HashMap::new();
+    ) -> (Option<Membership>, Vec<AwsError>) {
+        let mut looked_up = Vec::new();
         for (selectors, excluding) in [(&spec.select, false), (&spec.exclude, true)] {
             for selector in selectors {
                 let key = format!("{selector:?}");
-                let resolved = match look_up(aws, selector, services).await {
-                    Ok(resolved) => resolved,
-                    Err(error) => {
-                        problems.push(error);
-                        match self.known.remove(&key) {
-                            Some(last) => last,
-                            None => continue,
-                        }
-                    }
-                };
-                membership.tags.extend(
-                    resolved
-                        .1
-                        .iter()
-                        .map(|(arn, tags)| (arn.clone(), tags.clone())),
-                );
-                let sets = if excluding {
-                    &mut membership.exclude
-                } else {
-                    &mut membership.select
-                };
-                sets.push(resolved.0.clone());
-                known.insert(key, resolved);
+                looked_up.push((key, excluding, look_up(aws, selector, services).await));
             }
         }
-        self.known = known;
+        let (membership, mut problems) = self.combine(looked_up);
+        let Some(mut membership) = membership else {
+            return (None, problems);
+        };
         // Resources that were selected by other means than tags have tags too.
         let by_tags_alone = spec.select.iter().all(|selector| selector.tags.is_some());
         if !spec.tags.is_empty() && !by_tags_alone {
@@ -185,7 +171,41 @@ impl Resolver {
                     .map(|(arn, tags)| (arn.clone(), tags.clone())),
             );
         }
-        (membership, problems)
+        (Some(membership), problems)
+    }
+
+    /// What selectors come to, each with whether it excludes and what was looked up.
+    fn combine(&mut self, looked_up: Vec<LookedUp>) -> (Option<Membership>, Vec<AwsError>) {
+        let mut problems = Vec::new();
+        let mut membership = Membership::default();
+        let mut known = HashMap::new();
+        let mut lets_in_too_much = false;
+        for (key, excluding, resolved) in looked_up {
+            let resolved = match resolved {
+                Ok(resolved) => resolved,
+                Err(error) => {
+                    problems.push(error);
+                    let Some(last) = self.known.remove(&key) else {
+                        lets_in_too_much |= excluding;
+                        continue;
+                    };
+                    last
+                }
+            };
+            let tags = resolved.1.iter();
+            membership
+                .tags
+                .extend(tags.map(|(arn, tags)| (arn.clone(), tags.clone())));
+            let sets = if excluding {
+                &mut membership.exclude
+            } else {
+                &mut membership.select
+            };
+            sets.push(resolved.0.clone());
+            known.insert(key, resolved);
+        }
+        self.known = known;
+        ((!lets_in_too_much).then_some(membership), problems)
     }
 }
 
@@ -193,7 +213,7 @@ async fn look_up(
     aws: &Clients,
     selector: &Selector,
     services: &[ServiceId],
-) -> Result<(Set, HashMap<String, Tags>), AwsError> {
+) -> Result<Found, AwsError> {
     if let Some(tags) = &selector.tags {
         let found = tagged(aws, Some(tags), services).await?;
         return Ok((Set::Arns(found.keys().cloned().collect()), found));
@@ -341,6 +361,42 @@ mod tests {
         assert!(!contains("shop-cart-canary"));
         assert!(!contains("pay-canary"));
         assert!(!contains("billing"));
+    }
+
+    #[test]
+    fn while_an_exclusion_was_never_looked_up_nothing_belongs_and_later_what_it_was_last() {
+        let failed = || {
+            Err(AwsError::new(
+                Reason::Throttled,
+                "tag:GetResources",
+                "slow down",
+            ))
+        };
+        let found = |set| Ok((set, HashMap::new()));
+        let all = || ("all".to_owned(), false, found(names(&["*"])));
+        let mut resolver = Resolver::default();
+        let mut combine = |canaries| {
+            let canaries = ("canaries".to_owned(), true, canaries);
+            let (membership, problems) = resolver.combine(vec![all(), canaries]);
+            let contains = |arn: &str| {
+                let membership = membership.as_ref()?;
+                Some(membership.contains("AWS::Lambda::Function", "f", "f", arn))
+            };
+            (
+                contains("arn:plain"),
+                contains("arn:canary"),
+                problems.len(),
+            )
+        };
+        let canary = || Set::Arns(HashSet::from(["arn:canary".to_owned()]));
+        assert_eq!(combine(failed()), (None, None, 1));
+        assert_eq!(combine(found(canary())), (Some(true), Some(false), 0));
+        assert_eq!(combine(failed()), (Some(true), Some(false), 1));
+        assert_eq!(combine(failed()), (Some(true), Some(false), 1));
+        // A selection that was never looked up selects nothing, and keeps nobody else from it.
+        let other = ("other".to_owned(), false, failed());
+        let (membership, problems) = resolver.combine(vec![all(), other]);
+        assert!(membership.is_some() && problems.len() == 1);
     }
 
     #[test]

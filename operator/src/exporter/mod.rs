@@ -23,6 +23,7 @@ pub mod discover;
 pub mod encode;
 pub mod gates;
 pub mod histograms;
+pub mod inventory;
 pub mod landing;
 pub mod membership;
 pub mod plan;
@@ -162,8 +163,14 @@ pub async fn run(args: Args, config: Config, protection: Option<Protection>) -> 
     );
     let telemetry = Telemetry::new(&config.name);
     if let Some(store) = &store {
-        let wanted = granted(&config, args.shard);
-        for (path, why) in store.sort(|key| wanted.contains_key(key)) {
+        let wanted: Vec<_> = granted(&config, args.shard).into_keys().collect();
+        let unusable = store.sort(&wanted).with_context(|| {
+            format!(
+                "cannot look into the folder of --state-dir: {}",
+                store.dir().display()
+            )
+        })?;
+        for (path, why) in unusable {
             let cause = why.as_str();
             tracing::error!(path = %path.display(), cause, "books cannot be used and are set aside: their counters begin at 0");
             telemetry.set_aside(cause);

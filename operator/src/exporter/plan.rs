@@ -19,6 +19,9 @@ pub const QUERIES_PER_CALL: usize = 500;
 const STATISTICS_PER_BILLED_METRIC: usize = 5;
 /// Dollars for a billed metric.
 pub const DOLLARS_PER_METRIC: f64 = 0.01 / 1000.0;
+/// Datapoints that the answer to a call may have, as CloudWatch estimates them: a period each of the window for each
+/// query. A page holds 100,800; a call whose answer is one page is asked, and counted against the quota, once.
+const DATAPOINTS_PER_CALL: i64 = 90_000;
 /// Series whose windows begin further apart than so many datapoints are not asked for in one call:
 /// the shorter window would be fetched as long as the longer one.
 const WIDEST_SPREAD: i64 = 60;
@@ -87,6 +90,17 @@ impl Batch {
     pub fn billed_metrics(&self) -> u64 {
         billed_metrics(&self.groups)
     }
+
+    /// The datapoints that CloudWatch takes it for, whether there are any or not.
+    pub fn datapoints(&self) -> i64 {
+        let queries: usize = self.groups.iter().map(|group| group.stats.len()).sum();
+        datapoints(self.span, queries)
+    }
+}
+
+fn datapoints(span: Span, queries: usize) -> i64 {
+    let queries = i64::try_from(queries).expect("a call holds 500");
+    (span.to.0 - span.from.0) / span.bin * queries
 }
 
 /// What CloudWatch bills for questions.
@@ -128,7 +142,7 @@ fn each_series(
     let alive = watched
         .iter()
         .enumerate()
-        .filter(|(_, one)| !one.retired(now));
+        .filter(|(_, one)| !one.retired(now) && !one.left_out);
     for (subject, one) in alive {
         for (row, series) in one.series.iter().enumerate() {
             if let Some((stats, span)) = question(one, series) {
@@ -147,7 +161,9 @@ pub fn batches(mut groups: Vec<Group>) -> Vec<Batch> {
     let mut queries = 0;
     for group in groups {
         let fits = batches.last().is_some_and(|batch| {
-            queries + group.stats.len() <= QUERIES_PER_CALL
+            let queries = queries + group.stats.len();
+            queries <= QUERIES_PER_CALL
+                && datapoints(batch.span, queries) <= DATAPOINTS_PER_CALL
                 && (group.span.bin, group.span.to) == (batch.span.bin, batch.span.to)
                 && group.span.from.0 - batch.span.from.0 <= WIDEST_SPREAD * batch.span.bin
         });
@@ -193,7 +209,8 @@ pub fn demand(
     // What is asked for in a poll, by how long the subject would wait if polls were ever so frequent.
     let mut by_patience: BTreeMap<i64, u64> = BTreeMap::new();
     let (mut all, mut audits) = (0, 0);
-    for one in watched.iter().filter(|one| !one.retired(now)) {
+    let asked_for = |one: &&Watched| !one.retired(now) && !one.left_out;
+    for one in watched.iter().filter(asked_for) {
         let mut asked = 0;
         for series in &one.series {
             let price = prices
@@ -246,7 +263,7 @@ mod tests {
     #[test]
     fn no_call_is_too_large_and_no_metric_is_split_between_two() {
         let groups: Vec<_> = (0..999)
-            .map(|subject| group(subject, 1 + subject % 6, 10))
+            .map(|subject| group(subject, 1 + subject % 6, 1000))
             .collect();
         let batches = batches(groups.clone());
         let total: usize = groups.iter().map(|group| group.stats.len()).sum();
@@ -273,6 +290,23 @@ mod tests {
     fn a_series_that_lags_far_behind_does_not_lengthen_the_others() {
         let batches = batches(vec![group(0, 1, 1000), group(1, 1, 10)]);
         assert_eq!(batches.len(), 2);
+    }
+
+    #[test]
+    fn a_long_backlog_is_asked_for_in_calls_whose_answers_are_one_page() {
+        let day = |subject| {
+            let mut group = group(subject, 2, 1010 - 24 * 60);
+            group.span.bin = 5;
+            group
+        };
+        let batches = batches((0..400).map(day).collect());
+        assert!(batches.iter().all(|batch| batch.datapoints() <= 90_000));
+        assert_eq!(batches[0].datapoints(), 288 * 2 * 156);
+        assert_eq!(batches.len(), 3);
+        // One that is larger by itself is asked for all the same.
+        let mut alone = group(0, 5, 1010 - 60 * 24 * 800);
+        alone.span.bin = 60;
+        assert_eq!(super::batches(vec![alone.clone(), alone]).len(), 2);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::book::Minute;
 use super::plan::{Batch, Group, Of};
 use super::watched::Watched;
 use crate::api::Reason;
-use crate::aws::{AwsError, Clients};
+use crate::aws::{AwsError, Clients, weight};
 
 /// The IAM action.
 pub const ACTION: &str = "cloudwatch:GetMetricData";
@@ -111,6 +111,7 @@ async fn call(
 ) -> Result<Answers, AwsError> {
     let mut answers = Answers::new();
     let mut token: Option<String> = None;
+    let weight = weight(batch.datapoints());
     for page in 0..MOST_PAGES {
         let request = aws
             .cloudwatch
@@ -120,7 +121,7 @@ async fn call(
             .end_time(DateTime::from_secs(batch.span.to.start()))
             .set_next_token(token.clone())
             .send();
-        let answer = aws.call(ACTION, request).await?;
+        let answer = aws.call_weighing(ACTION, weight, request).await?;
         if page == 0 {
             aws.billed(batch.billed_metrics(), purpose);
         }

@@ -17,8 +17,10 @@ use super::config::{Config, Current};
 use super::discover::{self, Discovered};
 use super::gates::Gates;
 use super::histograms::Histograms;
+use super::inventory::Inventory;
 use super::plan::{self, Demand};
 use super::problems::Problems;
+use super::series::rate_window_seconds;
 use super::snapshot::{Publisher, TargetKey};
 use super::telemetry::{Scope, Telemetry};
 use super::view;
@@ -27,7 +29,7 @@ use crate::api::Reason;
 use crate::api::exporter_status::ServiceStatus;
 use crate::aws::{AssumedRole, AwsError, Clients, Clock, Connector, Identity};
 use crate::services::listing::LISTING_DELAY_MINUTES;
-use crate::services::{Found, Resource, ServiceId, SubjectKey};
+use crate::services::{Found, ServiceId, SubjectKey};
 
 /// How soon the credentials are tried again, at first and at most.
 const IDENTITY_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
@@ -42,6 +44,10 @@ const PHASE_MILLIS: u64 = 48_500;
 const PHASE_SPREAD_MILLIS: u64 = 6_000;
 /// A poll is shifted by so much at most to begin there.
 const LONGEST_SHIFT: Duration = Duration::from_secs(30);
+/// More subjects are saved and encoded where nobody waits for it.
+const MANY_SUBJECTS: usize = 2000;
+/// A clock that is wrong by more is told.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 /// How long the books of a resource that is gone are kept, in minutes.
 const KEEP_BOOKS_MINUTES: i64 = 24 * 60;
 
@@ -84,9 +90,7 @@ pub struct Target {
     /// Sorted by their keys.
     pub(super) watched: Vec<Watched>,
     /// The resources of each service as they were last found.
-    pub(super) resources: BTreeMap<ServiceId, Vec<Resource>>,
-    /// Tags by ARN.
-    pub(super) tags: HashMap<String, super::membership::Tags>,
+    pub(super) inventory: Inventory,
     /// By service: when it was last found, polled, counted.
     pub(super) services: BTreeMap<ServiceId, ServiceStatus>,
     pub(super) last_discovery: Option<i64>,
@@ -117,8 +121,7 @@ pub async fn run(parts: Parts) {
         parts,
         identity: None,
         watched: Vec::new(),
-        resources: BTreeMap::new(),
-        tags: HashMap::new(),
+        inventory: Inventory::default(),
         services: BTreeMap::new(),
         last_discovery: None,
         last_found: BTreeMap::new(),
@@ -132,7 +135,10 @@ pub async fn run(parts: Parts) {
         active: BTreeMap::new(),
         clock: Clock::default(),
     };
-    target.restore();
+    while let Err(error) = target.restore() {
+        target.note_unread(&error);
+        tokio::time::sleep(POLL_RETRY).await;
+    }
     target.publish().await;
     let role = key.0.as_deref().map(|arn| AssumedRole {
         arn,
@@ -240,6 +246,10 @@ impl Target {
                 discovered = found.recv() => {
                     let Some(discovered) = discovered else { return };
                     self.take(discovered);
+                    if self.parts.economy.terms().budget.is_some() {
+                        // What was found must be within it before it is asked for.
+                        self.note_demand();
+                    }
                     self.publish().await;
                     // The first poll tells at once whether CloudWatch can be read.
                     next_poll.get_or_insert_with(Instant::now);
@@ -248,6 +258,8 @@ impl Target {
                     let suspended = self.config().spec.suspend;
                     polled = Instant::now();
                     let round = if suspended { Round::Done } else { self.poll(aws).await };
+                    self.note_demand();
+                    self.note_clock();
                     self.publish().await;
                     let interval = self.interval();
                     let next = match round {
@@ -264,6 +276,7 @@ impl Target {
                         return;
                     }
                     config.mark_unchanged();
+                    self.note_demand();
                     self.publish().await;
                 }
                 _ = tick.tick() => {
@@ -304,8 +317,8 @@ impl Target {
         let mut all_found = round.problems.is_empty();
         let members_known = round.problems.is_empty();
         self.problems.replace("membership", round.problems, now);
-        let wanted: Vec<_> = round.services.iter().map(|(id, _)| *id).collect();
-        self.resources.retain(|id, _| wanted.contains(id));
+        let wanted = round.wanted;
+        self.inventory.keep(&wanted);
         for id in self
             .services
             .keys()
@@ -328,37 +341,28 @@ impl Target {
                     continue;
                 }
             };
-            for resource in &found.resources {
-                if let Some(arn) = &resource.arn
-                    && let Some(tags) = round.membership.tags(arn)
-                {
-                    self.tags.insert(arn.clone(), tags.clone());
-                }
-            }
-            let count = found.resources.iter().filter(|r| r.arn.is_some()).count() as u64;
             let complete = members_known && found.complete();
+            all_found &= complete;
             self.merge(id, &found, round.began, complete);
+            self.inventory.take(id, &found, complete, &round.membership);
             let problems = found.problems.into_iter().chain(found.lesser).collect();
             self.problems.replace(id.name(), problems, now);
-            self.resources.insert(id, found.resources);
             // What an incomplete round missed will be counted from the last complete one on.
             let since = self.last_found.entry(id).or_insert(round.began);
             if complete {
                 *since = round.began;
             }
+            let count = self.inventory.count(id);
             self.services.entry(id).or_default().resources = count;
-            self.parts.telemetry.discovered(&self.scope(id), now, count);
+            let scope = self.scope(id);
+            self.parts.telemetry.found(&scope, count);
+            if complete {
+                self.parts.telemetry.discovered(&scope, now);
+            }
         }
         if all_found {
             self.last_discovery = Some(now);
         }
-        let alive: std::collections::HashSet<&str> = self
-            .resources
-            .values()
-            .flatten()
-            .filter_map(|resource| resource.arn.as_deref())
-            .collect();
-        self.tags.retain(|arn, _| alive.contains(arn.as_str()));
         // A service that the stack does not watch any more is gone at once.
         let now = self.minute();
         self.watched.retain(|watched| {
@@ -393,7 +397,7 @@ impl Target {
             .flat_map(|resource| &resource.subjects)
         {
             if let Some(place) = places.remove(&subject.key()) {
-                self.watched[place].update(subject.clone(), listed, known);
+                self.watched[place].update(subject.clone(), listed, began, known);
             } else {
                 let from = if subject.shape.listed {
                     listed
@@ -431,6 +435,25 @@ impl Target {
             plan::demand(&self.watched, &self.gates, latency, &economy.rungs(), now)
         };
         economy.demand(&self.parts.key, demand);
+    }
+
+    /// Says so while this machine's clock is wrong.
+    fn note_clock(&mut self) {
+        let wrong = self.clock.wrong_by();
+        let most = i64::try_from(CLOCK_TOLERANCE.as_secs()).unwrap_or(0);
+        let (seconds, way) = (wrong.abs(), if wrong > 0 { "ahead" } else { "behind" });
+        let problem = (seconds > most).then(|| {
+            AwsError::new(
+                Reason::ClockSkewed,
+                "clock",
+                format!(
+                    "the node's clock is {seconds} s {way} of AWS's: minutes are counted by AWS's, but timestamps of \
+                     the exporter's own are wrong. Let the node synchronise its clock."
+                ),
+            )
+        });
+        let problems = problem.into_iter().collect();
+        self.problems.replace("clock", problems, now_seconds());
     }
 
     /// Whether a backlog was added so lately that rules must not judge.
@@ -474,33 +497,61 @@ impl Target {
         for watched in &mut self.watched {
             watched.show(scraped, now, interval);
         }
-        self.note_counted();
-        self.note_demand();
         let publisher = self.parts.publisher.clone();
         if !self.save().await {
             publisher.note_status(&self.parts.key, view::status(self));
             return;
         }
+        self.note_counted();
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let (snapshot, subjects) = publisher.publish(&self.parts.key, Some(view::view(self)), most);
+        let (snapshot, subjects) = self.heavy(|| {
+            let view = view::view(self);
+            publisher.publish(&self.parts.key, Some(view), most)
+        });
+        self.note_room(snapshot, subjects, now);
+    }
+
+    /// Notes what is in a snapshot: the first so many subjects. What there was no room for was not announced, and is
+    /// not asked for.
+    fn note_room(&mut self, snapshot: u64, subjects: usize, now: u64) {
         let minute = self.minute();
-        // In the view's order: what there was no room for was not announced.
         let alive = self
             .watched
             .iter_mut()
             .filter(|watched| !watched.retired(minute));
-        for watched in alive.take(subjects) {
-            watched.announced(snapshot, now);
+        let mut comes_back = false;
+        for (place, watched) in alive.enumerate() {
+            let left_out = place >= subjects;
+            comes_back |= watched.left_out && !left_out;
+            watched.left_out = left_out;
+            if !left_out {
+                watched.announced(snapshot, now);
+            }
+        }
+        if comes_back {
+            // The next poll brings what has happened in the meantime at once.
+            let interval = i64::try_from(self.interval().as_secs()).unwrap_or(0);
+            let until = now_seconds() + interval + rate_window_seconds(interval);
+            self.catching_up_until = self.catching_up_until.max(until);
         }
     }
 
-    /// Takes over the books of the process before this one.
-    fn restore(&mut self) {
+    /// Does what takes long when there is much of it. Others of this thread go on elsewhere then.
+    fn heavy<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.watched.len() > MANY_SUBJECTS {
+            tokio::task::block_in_place(work)
+        } else {
+            work()
+        }
+    }
+
+    /// Takes over the books of the process before this one. Fails while they cannot be read.
+    fn restore(&mut self) -> std::io::Result<()> {
         let Some(store) = &self.parts.store else {
-            return;
+            return Ok(());
         };
-        let Some((header, books)) = store.load(&self.parts.key) else {
-            return;
+        let Some((header, books)) = store.load(&self.parts.key)? else {
+            return Ok(());
         };
         tracing::info!(
             account_id = header.account_id,
@@ -539,6 +590,24 @@ impl Target {
         let restored = books.subjects.into_iter().filter_map(Watched::restore);
         self.watched = restored.collect();
         self.watched.sort_by_cached_key(Watched::key);
+        Ok(())
+    }
+
+    /// Says that the books cannot be read. Without them nothing is published, so that no counter begins anew.
+    fn note_unread(&mut self, error: &std::io::Error) {
+        tracing::error!(region = self.parts.key.1, %error, "the books cannot be read");
+        let problem = AwsError::new(
+            Reason::StateNotSaved,
+            "checkpoint",
+            format!(
+                "the books cannot be read ({error}), so nothing is published until they can be. Mend the disk of \
+                 --state-dir (spec.exporter.storage), or remove the file: its counters then begin at 0."
+            ),
+        );
+        self.problems.replace("books", vec![problem], now_seconds());
+        self.parts
+            .publisher
+            .note_status(&self.parts.key, view::status(self));
     }
 
     /// Takes over whose credentials these are. Books of another account are of no use.
@@ -559,7 +628,8 @@ impl Target {
         self.histograms = Histograms::default();
         if let Some(store) = &self.parts.store {
             store.forget(&self.parts.key);
-            store.load(&self.parts.key);
+            // There is nothing left to be loaded: what comes now may be saved.
+            let _ = store.load(&self.parts.key);
         }
     }
 
@@ -590,7 +660,8 @@ impl Target {
             bucket: self.parts.economy.saved(),
             subjects: self.watched.iter().map(Watched::saved).collect(),
         };
-        let (bytes, store) = (checkpoint::encode(&header, &books), store.clone());
+        let bytes = self.heavy(|| checkpoint::encode(&header, &books));
+        let store = store.clone();
         let saved = tokio::task::spawn_blocking(move || store.save(&header, &bytes)).await;
         let error = match saved {
             Ok(Ok(())) => None,

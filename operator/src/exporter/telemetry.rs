@@ -153,7 +153,7 @@ impl Telemetry {
             ),
             last_discovery: metric!(
                 "last_discovery_success_timestamp_seconds",
-                "When the resources were last looked up with success"
+                "When the resources were last looked up and all of them found"
             ),
             resources: metric!("resources", "Resources that belong to the stack"),
             poll_interval: metric!("poll_interval_seconds", "How often CloudWatch is asked now"),
@@ -285,9 +285,13 @@ impl Telemetry {
             .inc();
     }
 
-    /// Resources were looked up.
-    pub fn discovered(&self, scope: &Scope, at: i64, resources: u64) {
+    /// All resources were found.
+    pub fn discovered(&self, scope: &Scope, at: i64) {
         self.0.last_discovery.get_or_create(scope).set(at);
+    }
+
+    /// So many resources belong to the stack.
+    pub fn found(&self, scope: &Scope, resources: u64) {
         self.0
             .resources
             .get_or_create(scope)

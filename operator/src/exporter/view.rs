@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::book::{Minute, Reading};
 use super::collect::minutes;
 use super::encode::{render_labels, tag_label};
+use super::membership::Tags;
 use super::series::{Reads, SETTLE_MINUTES, Series};
 use super::snapshot::{Row, RowValue, SubjectView, View};
 use super::stats::Quantile;
 use super::target::Target;
 use crate::api::exporter_status::{ServiceStatus, TargetStatus};
 use crate::api::stack::Latency;
-use crate::services::{Fact, Family, FamilyKind, MetricKind, Resource, ServiceId};
+use crate::services::{Fact, Family, FamilyKind, MetricKind, ServiceId};
 
 /// Up to when the counters are final.
 pub static COUNTED_THROUGH: Family = Family {
@@ -68,17 +69,15 @@ pub fn view(target: &Target) -> View {
         });
     }
     view.freshness = freshness(target, &common);
-    for resource in target.resources.values().flatten() {
-        for fact in &resource.facts {
-            view.subjects.push(SubjectView {
-                labels: fact_labels(target, &common, resource, fact, &config.spec.tags).into(),
-                rows: vec![Row {
-                    family: fact.family,
-                    labels: &[],
-                    value: RowValue::Gauge(fact.value),
-                }],
-            });
-        }
+    for (fact, tags) in target.inventory.facts() {
+        view.subjects.push(SubjectView {
+            labels: fact_labels(&common, fact, tags, &config.spec.tags).into(),
+            rows: vec![Row {
+                family: fact.family,
+                labels: &[],
+                value: RowValue::Gauge(fact.value),
+            }],
+        });
     }
     view
 }
@@ -182,18 +181,14 @@ fn summary(
 }
 
 fn fact_labels(
-    target: &Target,
     common: &[(&str, &str)],
-    resource: &Resource,
     fact: &Fact,
+    values: Option<&Tags>,
     tags: &[String],
 ) -> String {
     let labels = fact.labels.iter().map(|(name, value)| (*name, &**value));
     let mut text = render_labels(common.iter().copied().chain(labels));
-    if fact.info
-        && let Some(arn) = &resource.arn
-        && let Some(values) = target.tags.get(arn)
-    {
+    if let Some(values) = values.filter(|_| fact.info) {
         let mut taken: Vec<String> = Vec::new();
         for key in tags {
             let label = tag_label(key);

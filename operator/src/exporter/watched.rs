@@ -50,6 +50,10 @@ pub struct Watched {
     start: Start,
     /// Up to when rows that left had counted: should they come back, they go on from there.
     row_left: Minute,
+    /// The longest work before it became shorter, in minutes, and until when some of that may still go on.
+    longer: Option<(u32, Minute)>,
+    /// There is no room for it under `spec.collection.maxSeries`: it is neither asked for nor published.
+    pub left_out: bool,
     life: Life,
 }
 
@@ -78,6 +82,8 @@ pub struct SavedSubject<'a> {
     from: Minute,
     open: bool,
     missing: Option<(u32, Minute)>,
+    row_left: Minute,
+    longer: Option<(u32, Minute)>,
     life: Life,
     series: Vec<SavedSeries<'a>>,
 }
@@ -102,6 +108,8 @@ impl Watched {
             from,
             start: Start::Unannounced,
             row_left: Minute::default(),
+            longer: None,
+            left_out: false,
             life: Life {
                 active: from,
                 pulse: from,
@@ -113,7 +121,12 @@ impl Watched {
     /// Takes over what discovery says of the subject now. A row that is new is counted from a
     /// minute on, and waits like a new subject until the world has seen it start. One that cannot
     /// exist any more leaves, but only when discovery found out all that there is to find.
-    pub fn update(&mut self, subject: Subject, from: Minute, complete: bool) {
+    pub fn update(&mut self, subject: Subject, from: Minute, now: Minute, complete: bool) {
+        let work = self.longest_work(now);
+        if subject.longest_work_minutes < work {
+            // What was begun before may go on for as long as it was allowed then.
+            self.longer = Some((work, Minute(now.0 + i64::from(work))));
+        }
         let before = self.through();
         let from = from.max(self.row_left);
         let mut old = std::mem::take(&mut self.series);
@@ -170,9 +183,16 @@ impl Watched {
         self.subject.key()
     }
 
+    /// How long work may go on that began at a time or before, in minutes.
+    fn longest_work(&self, now: Minute) -> u32 {
+        let before = self.longer.filter(|(_, until)| now < *until);
+        let work = self.subject.longest_work_minutes;
+        before.map_or(work, |(before, _)| work.max(before))
+    }
+
     /// The minute before which everything is settled at a time.
     pub fn settle_at(&self, now: Minute) -> Minute {
-        now.back(SETTLE_MINUTES + i64::from(self.subject.longest_work_minutes))
+        now.back(SETTLE_MINUTES + i64::from(self.longest_work(now)))
     }
 
     /// Whether it is gone: two rounds of discovery did not find it, and all of it has settled. Its
@@ -210,8 +230,9 @@ impl Watched {
         let unread = if series.metric.kind.counts() {
             series.through
         } else {
-            let work = i64::from(self.subject.longest_work_minutes);
-            series.read_through.back(work)
+            // No later than it is read: what was longer may have been so then.
+            let work = self.longest_work(series.read_through);
+            series.read_through.back(work.into())
         };
         let pulse = self.subject.shape.pulse();
         pulse.is_some_and(|pulse| self.series.iter().any(|s| s.metric.cloudwatch == pulse))
@@ -285,6 +306,8 @@ impl Watched {
             .working_for(saved.longest_work_minutes);
         let mut watched = Self::new(subject, saved.from);
         watched.missing = saved.missing;
+        watched.row_left = saved.row_left;
+        watched.longer = saved.longer;
         watched.life = saved.life;
         if saved.open {
             watched.start = Start::Open;
@@ -318,6 +341,8 @@ impl Watched {
             from: self.from,
             open: self.start == Start::Open,
             missing: self.missing,
+            row_left: self.row_left,
+            longer: self.longer,
             life: self.life,
             series: self.series.iter().map(Series::saved).collect(),
         }
@@ -525,7 +550,7 @@ mod tests {
         for series in &mut watched.series {
             series.through = Minute(110);
         }
-        watched.update(subject(all_features(), &[]), Minute(112), true);
+        watched.update(subject(all_features(), &[]), Minute(112), Minute(113), true);
         let new = position(&watched, "DeadLetterErrors");
         assert_eq!(watched.series[new].through, Minute(112));
         assert!(watched.held());
@@ -545,9 +570,45 @@ mod tests {
     #[test]
     fn a_metric_that_cannot_exist_any_more_leaves_only_when_all_was_found_out() {
         let mut watched = Watched::new(subject(all_features(), &[]), Minute(100));
-        watched.update(subject(Features::NONE, &[]), Minute(105), false);
+        watched.update(
+            subject(Features::NONE, &[]),
+            Minute(105),
+            Minute(106),
+            false,
+        );
         assert!(has(&watched, "DeadLetterErrors"));
-        watched.update(subject(Features::NONE, &[]), Minute(105), true);
+        watched.update(subject(Features::NONE, &[]), Minute(105), Minute(106), true);
         assert!(!has(&watched, "DeadLetterErrors"));
+    }
+
+    #[test]
+    fn a_row_that_left_and_comes_back_after_a_restart_goes_on_where_it_had_counted() {
+        let mut watched = Watched::new(subject(all_features(), &[]), Minute(100));
+        for series in &mut watched.series {
+            series.through = Minute(130);
+        }
+        watched.update(subject(Features::NONE, &[]), Minute(105), Minute(131), true);
+        let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
+        let mut watched = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
+        watched.update(subject(all_features(), &[]), Minute(120), Minute(135), true);
+        let back = position(&watched, "DeadLetterErrors");
+        assert_eq!(watched.series[back].through, Minute(130));
+    }
+
+    #[test]
+    fn after_a_timeout_became_shorter_minutes_still_wait_for_what_was_begun_before() {
+        let of = |minutes| subject(Features::NONE, &[]).working_for(minutes);
+        let mut watched = Watched::new(of(15), Minute(100));
+        let waits = |watched: &Watched, now| now - watched.settle_at(Minute(now)).0;
+        watched.update(of(1), Minute(190), Minute(200), true);
+        assert_eq!(waits(&watched, 214), SETTLE_MINUTES + 15);
+        watched.update(of(2), Minute(190), Minute(205), true);
+        assert_eq!(waits(&watched, 219), SETTLE_MINUTES + 15);
+        let bytes = postcard::to_stdvec(&watched.saved()).unwrap();
+        let restored = Watched::restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
+        assert_eq!(waits(&restored, 219), SETTLE_MINUTES + 15);
+        assert_eq!(waits(&restored, 220), SETTLE_MINUTES + 2);
+        watched.update(of(10), Minute(290), Minute(300), true);
+        assert_eq!(waits(&watched, 300), SETTLE_MINUTES + 10);
     }
 }

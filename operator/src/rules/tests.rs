@@ -129,7 +129,8 @@ fn known_series() -> BTreeMap<String, BTreeSet<String>> {
         ..Terms::default()
     });
     telemetry.folded(&scope, 1, 1);
-    telemetry.discovered(&scope, 1, 1);
+    telemetry.discovered(&scope, 1);
+    telemetry.found(&scope, 1);
     telemetry.polled(&scope, 1);
     telemetry.lost(&scope, 1);
     let operator = Metrics::new();

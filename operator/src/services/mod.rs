@@ -489,6 +489,8 @@ pub struct Resource {
     pub subjects: Vec<Subject>,
     /// Its settings.
     pub facts: Vec<Fact>,
+    /// Whether some of the settings could not be read: of those the last ones hold.
+    pub unread: bool,
 }
 
 /// What makes a subject the same one in two discoveries.

@@ -98,6 +98,7 @@ async fn account(look: &Look<'_>, found: &mut Found) -> Resource {
         arn: None,
         subjects: Vec::new(),
         facts,
+        unread: false,
     }
 }
 
@@ -301,6 +302,7 @@ fn resource(look: &Look<'_>, api: &Api, stages: Vec<Stage>, methods: &Methods) -
         arn: Some(api.arn.clone()),
         subjects: Vec::new(),
         facts: Vec::new(),
+        unread: false,
     };
     for stage in stages {
         let arn = format!("{}/stages/{}", api.arn, stage.name);

@@ -50,6 +50,7 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
             arn: None,
             subjects: vec![subject],
             facts,
+            unread: false,
         });
     }
     for name in &tables {
@@ -193,6 +194,7 @@ async fn resource(
         arn: Some(arn),
         subjects,
         facts,
+        unread: table.is_none(),
     }
 }
 

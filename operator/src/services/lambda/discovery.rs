@@ -69,10 +69,14 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
     }
     let listings = Listings::look_up(look, &mut found).await;
     let mut mappings_of: HashMap<String, Vec<Mapping>> = HashMap::new();
+    let mut unread = false;
     if look.wanted.set("eventSourceMappings") {
         match mappings(look.aws).await {
             Ok(all) => mappings_of = all,
-            Err(error) => found.miss(&[&MAPPING], error),
+            Err(error) => {
+                unread = true;
+                found.miss(&[&MAPPING], error);
+            }
         }
     }
     let providers: BTreeSet<&str> = functions
@@ -84,7 +88,7 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
     for function in functions {
         let mappings = mappings_of.remove(&*function.name).unwrap_or_default();
         let resource = resource(look, function, &listings, &mappings, &mut found).await;
-        found.resources.push(resource);
+        found.resources.push(Resource { unread, ..resource });
     }
     Ok(found)
 }
@@ -309,6 +313,7 @@ async fn resource(
             .map(|subject| subject.working_for(longest_work_minutes))
             .collect(),
         facts,
+        unread: false,
     }
 }
 
@@ -338,6 +343,7 @@ async fn account(look: &Look<'_>, providers: &BTreeSet<&str>, found: &mut Found)
         arn: None,
         subjects: Vec::new(),
         facts: Vec::new(),
+        unread: false,
     };
     if look.wanted.set("account") {
         let none = Vec::new();

@@ -1,0 +1,182 @@
+//! The settings and tags of the resources that belong to the stack, as they were last read.
+//!
+//! What a round of discovery could not find out stays as it was: a resource that a round did not find although it was
+//! complete leaves with the second such round, as its counters do; settings that could not be read keep what they were.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::membership::{Membership, Tags};
+use crate::services::{Fact, Found, ServiceId};
+
+/// What is known of an account and region.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    of_service: BTreeMap<ServiceId, Vec<Known>>,
+    /// By ARN.
+    tags: HashMap<String, Tags>,
+}
+
+/// A resource without its counters.
+#[derive(Debug)]
+struct Known {
+    /// None for what is the account's.
+    arn: Option<String>,
+    facts: Vec<Fact>,
+    /// The last complete round did not find it.
+    missing: bool,
+}
+
+impl Inventory {
+    /// Forgets the other services.
+    pub fn keep(&mut self, wanted: &[ServiceId]) {
+        self.of_service.retain(|id, _| wanted.contains(id));
+    }
+
+    /// Takes over what was found of a service, and whether that is all there is.
+    pub fn take(&mut self, id: ServiceId, found: &Found, complete: bool, members: &Membership) {
+        let mut before: HashMap<Option<String>, Known> = self
+            .of_service
+            .remove(&id)
+            .into_iter()
+            .flatten()
+            .map(|known| (known.arn.clone(), known))
+            .collect();
+        let mut now = Vec::new();
+        for resource in &found.resources {
+            if let Some(arn) = &resource.arn
+                && let Some(tags) = members.tags(arn)
+            {
+                self.tags.insert(arn.clone(), tags.clone());
+            }
+            let read: HashSet<&str> = resource.facts.iter().map(|fact| fact.family.name).collect();
+            let last = before.remove(&resource.arn).filter(|_| resource.unread);
+            let last = last.into_iter().flat_map(|last| last.facts);
+            let unread = last.filter(|fact| !read.contains(fact.family.name));
+            now.push(Known {
+                arn: resource.arn.clone(),
+                facts: resource.facts.iter().cloned().chain(unread).collect(),
+                missing: false,
+            });
+        }
+        now.extend(before.into_values().filter_map(|known| {
+            let missing = known.missing || complete;
+            (!(known.missing && complete)).then_some(Known { missing, ..known })
+        }));
+        now.sort_by(|a, b| a.arn.cmp(&b.arn));
+        self.of_service.insert(id, now);
+        let alive: HashSet<&String> = self
+            .of_service
+            .values()
+            .flatten()
+            .filter_map(|known| known.arn.as_ref())
+            .collect();
+        self.tags.retain(|arn, _| alive.contains(arn));
+    }
+
+    /// How many resources of a service there are.
+    pub fn count(&self, id: ServiceId) -> u64 {
+        let known = self.of_service.get(&id).into_iter().flatten();
+        known.filter(|known| known.arn.is_some()).count() as u64
+    }
+
+    /// All settings, each with the tags of its resource.
+    pub fn facts(&self) -> impl Iterator<Item = (&Fact, Option<&Tags>)> {
+        self.of_service.values().flatten().flat_map(|known| {
+            let tags = known.arn.as_ref().and_then(|arn| self.tags.get(arn));
+            known.facts.iter().map(move |fact| (fact, tags))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::{Family, FamilyKind, Resource};
+
+    static CAPACITY: Family = Family {
+        name: "aws_test_capacity",
+        kind: FamilyKind::Gauge,
+        help: "",
+    };
+    static TTL: Family = Family {
+        name: "aws_test_ttl",
+        kind: FamilyKind::Gauge,
+        help: "",
+    };
+
+    fn resource(arn: &str, facts: &[(&'static Family, f64)]) -> Resource {
+        let fact = |(family, value): &(&'static Family, f64)| Fact {
+            family,
+            labels: Vec::new(),
+            info: false,
+            value: *value,
+        };
+        Resource {
+            arn: Some(arn.to_owned()),
+            subjects: Vec::new(),
+            facts: facts.iter().map(fact).collect(),
+            unread: false,
+        }
+    }
+
+    fn take(inventory: &mut Inventory, resources: Vec<Resource>, complete: bool) {
+        let found = Found {
+            resources,
+            ..Found::default()
+        };
+        inventory.take(
+            ServiceId::DynamoDb,
+            &found,
+            complete,
+            &Membership::default(),
+        );
+    }
+
+    fn values(inventory: &Inventory) -> Vec<(&'static str, f64)> {
+        let facts = inventory.facts();
+        let mut values: Vec<_> = facts
+            .map(|(fact, _)| (fact.family.name, fact.value))
+            .collect();
+        values.sort_by_key(|(name, _)| *name);
+        values
+    }
+
+    #[test]
+    fn what_an_incomplete_round_misses_stays_and_what_two_complete_ones_miss_leaves() {
+        let mut inventory = Inventory::default();
+        let (a, b) = (
+            || resource("a", &[(&TTL, 1.0)]),
+            || resource("b", &[(&TTL, 2.0)]),
+        );
+        let count = |inventory: &Inventory| inventory.count(ServiceId::DynamoDb);
+        take(&mut inventory, vec![a(), b()], true);
+        for _ in 0..3 {
+            take(&mut inventory, vec![b()], false);
+            assert_eq!(count(&inventory), 2);
+        }
+        take(&mut inventory, vec![b()], true);
+        take(&mut inventory, vec![a(), b()], true);
+        take(&mut inventory, vec![b()], true);
+        assert_eq!(count(&inventory), 2, "it was there in between");
+        take(&mut inventory, vec![b()], true);
+        assert_eq!(values(&inventory), [("aws_test_ttl", 2.0)]);
+        inventory.keep(&[ServiceId::Lambda]);
+        assert_eq!(count(&inventory), 0);
+    }
+
+    #[test]
+    fn settings_that_could_not_be_read_stay_and_those_that_ended_leave() {
+        let mut inventory = Inventory::default();
+        let whole = resource("a", &[(&CAPACITY, 5.0), (&TTL, 0.0)]);
+        take(&mut inventory, vec![whole], true);
+        let part = Resource {
+            unread: true,
+            ..resource("a", &[(&TTL, 1.0)])
+        };
+        take(&mut inventory, vec![part], true);
+        let kept = [("aws_test_capacity", 5.0), ("aws_test_ttl", 1.0)];
+        assert_eq!(values(&inventory), kept);
+        take(&mut inventory, vec![resource("a", &[(&TTL, 1.0)])], true);
+        assert_eq!(values(&inventory), [("aws_test_ttl", 1.0)]);
+    }
+}
