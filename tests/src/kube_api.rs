@@ -8,6 +8,7 @@ pub mod oracles;
 
 use std::fmt::Debug;
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -404,7 +405,7 @@ impl KubeApi {
             None => self.kubeconfig(&name),
             Some(address) => {
                 let path = self.folder.join(format!("kubeconfig-{name}-by-proxy"));
-                let cluster = json!({"server": address});
+                let cluster = self.cluster(address);
                 fs::write(&path, kubeconfig_text(&cluster, &name)).unwrap();
                 path
             }
@@ -449,28 +450,8 @@ impl KubeApi {
 
     /// kubectl as the administrator with something to read. What it says, warnings included.
     pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        use std::io::Write;
-        let mut child = self
-            .kubectl()
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        let done = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        if done.status.success() {
-            Ok(String::from_utf8_lossy(&done.stdout).into_owned() + &said)
-        } else {
-            Err(said)
-        }
+        let (printed, said) = answer(self.kubectl().args(arguments), input)?;
+        Ok(printed + &said)
     }
 
     /// What the operator asked for: one audit event, as JSON, for each stage of each request.
@@ -503,10 +484,7 @@ impl KubeApi {
         if path.exists() {
             return path;
         }
-        let cluster = json!({
-            "server": format!("https://127.0.0.1:{}", self.port),
-            "certificate-authority": self.folder.join("certificates/apiserver.crt"),
-        });
+        let cluster = self.cluster(&format!("https://127.0.0.1:{}", self.port));
         let text = kubeconfig_text(&cluster, token);
         // Renamed into place: tests share it.
         let draft = self.folder.join(format!(
@@ -516,6 +494,12 @@ impl KubeApi {
         fs::write(&draft, text).unwrap();
         fs::rename(&draft, &path).unwrap();
         path
+    }
+
+    /// How the API server is found at an address, by whose certificate it is known.
+    fn cluster(&self, address: &str) -> Value {
+        let certificate = self.folder.join("certificates/apiserver.crt");
+        json!({"server": address, "certificate-authority": certificate})
     }
 
     /// The namespace that the chart is installed in.
@@ -784,7 +768,8 @@ fn resource(kind: &str) -> ApiResource {
         "ServiceMonitor" | "PrometheusRule" => ("monitoring.coreos.com", "v1"),
         "AlertmanagerConfig" => ("monitoring.coreos.com", "v1alpha1"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
-        "ClusterRole" => ("rbac.authorization.k8s.io", "v1"),
+        "GrafanaDashboard" => ("grafana.integreatly.org", "v1beta1"),
+        "ClusterRole" | "Role" => ("rbac.authorization.k8s.io", "v1"),
         "Event" => ("events.k8s.io", "v1"),
         "Lease" => ("coordination.k8s.io", "v1"),
         "EndpointSlice" => ("discovery.k8s.io", "v1"),
@@ -847,6 +832,28 @@ pub fn yaml_documents(text: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let documents = documents.into_iter();
     documents.filter(|document| !document.is_null()).collect()
+}
+
+/// What a command prints of what it reads, and what it says besides; or what it says when it fails.
+pub fn answer(command: &mut Command, input: &str) -> Result<(String, String), String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reads = child.stdin.take().unwrap();
+    // Whoever does not read to the end says why.
+    let _ = reads.write_all(input.as_bytes());
+    drop(reads);
+    let done = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (printed, said) = (text(&done.stdout), text(&done.stderr));
+    if done.status.success() {
+        Ok((printed, said))
+    } else {
+        Err(said)
+    }
 }
 
 /// What a command prints; it must succeed.

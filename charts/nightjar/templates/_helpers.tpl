@@ -11,6 +11,17 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Takes a dashboard's name. The ConfigMaps that our operator looks after have names of their own: they go, and with them the
+     objects that they own, when the value does. */}}
+{{- define "nightjar.dashboard" -}}
+{{- $kind := ternary "grafana" "dashboard" (not (empty .root.Values.dashboards.grafanaInstanceSelector)) -}}
+{{- printf "%s-%s-%s" (include "nightjar.fullname" .root) $kind .name -}}
+{{- end -}}
+
+{{- define "nightjar.dashboardKey" -}}
+{{- printf "%s-%s-%s.json" .root.Release.Namespace (include "nightjar.fullname" .root) .name -}}
+{{- end -}}
+
 {{/* A Deployment's selector cannot change: these stay as they are. */}}
 {{- define "nightjar.selectorLabels" -}}
 app.kubernetes.io/name: nightjar-operator

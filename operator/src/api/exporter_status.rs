@@ -4,8 +4,11 @@
 //! that it is harmless to whoever can reach it. All times are seconds since the Unix epoch.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Reason;
 
@@ -44,6 +47,7 @@ pub struct ExporterStatus {
     /// The bill.
     pub spend: Spend,
     /// One entry for each account and region.
+    #[serde(deserialize_with = "at_most::<TargetStatus, 2048, _>")]
     pub targets: Vec<TargetStatus>,
 }
 
@@ -80,6 +84,7 @@ pub struct TargetStatus {
     /// What was found and counted, by service (`lambda`, `dynamodb`, `apigateway`).
     pub services: BTreeMap<String, ServiceStatus>,
     /// What fails now. Empty when all is well.
+    #[serde(deserialize_with = "at_most::<Problem, 32, _>")]
     pub problems: Vec<Problem>,
 }
 
@@ -113,9 +118,51 @@ pub struct Problem {
     pub since: i64,
 }
 
+/// The first so many of a list: 64 accounts in 32 regions, and what can fail in one of them. Who says more may be
+/// anybody, and what it takes to remember it is the operator's.
+fn at_most<'de, T: Deserialize<'de>, const MOST: usize, D: Deserializer<'de>>(
+    list: D,
+) -> Result<Vec<T>, D::Error> {
+    struct List<T, const MOST: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() < MOST {
+                match items.next_element()? {
+                    Some(item) => kept.push(item),
+                    None => return Ok(kept),
+                }
+            }
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+
+    list.deserialize_seq(List::<T, MOST>(PhantomData))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_list_without_end_only_the_beginning_is_kept() {
+        let problems = vec![r#"{"reason": "Throttled"}"#; 100].join(",");
+        let target = format!(r#"{{"region": "eu-west-1", "problems": [{problems}]}}"#);
+        let targets = vec![&*target; 5000].join(",");
+        let text = format!(r#"{{"targets": [{targets}], "series": 7}}"#);
+        let status: ExporterStatus = serde_json::from_str(&text).unwrap();
+        assert_eq!(status.targets.len(), 2048);
+        assert_eq!(status.targets[0].problems.len(), 32);
+        assert_eq!(status.series, 7);
+    }
 
     #[test]
     fn a_problem_that_only_a_newer_exporter_knows_is_still_a_problem() {

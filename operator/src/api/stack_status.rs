@@ -62,4 +62,6 @@ pub struct ExporterStatusSummary {
     pub shards: i32,
     /// SHA-256 of the configuration that all exporters run; empty while they differ.
     pub config_hash: String,
+    /// Counts how often the accounts and regions were shared out among exporters: part of their configuration.
+    pub revision: Option<i64>,
 }

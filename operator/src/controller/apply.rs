@@ -150,7 +150,8 @@ impl Target {
             | Kind::Service
             | Kind::ServiceMonitor
             | Kind::PrometheusRule
-            | Kind::AlertmanagerConfig => Step::Other,
+            | Kind::AlertmanagerConfig
+            | Kind::GrafanaDashboard => Step::Other,
         }
     }
 }
@@ -291,6 +292,8 @@ impl Applier {
         let mut object = target.object.clone();
         object["metadata"]["annotations"][HASH_ANNOTATION] = json!(hash);
         let seen = self.seen(target.kind, &namespace, &target.name);
+        // Who undid what we had applied, as far as that is known, and whether by deleting it.
+        let mut undone = None;
         if let Some(live) = live {
             if !is_owned_by(&live, &uid) {
                 return Err(Error::NameConflict {
@@ -319,23 +322,12 @@ impl Applier {
                 if is_unmodified(&live, &known) {
                     return Ok(applied);
                 }
-                match self.turn(&contest) {
-                    Turn::Later(pause) => {
-                        applied.postponed = Some(pause);
-                        return Ok(applied);
-                    }
-                    Turn::Now { tell } => {
-                        applied.put_back += 1;
-                        applied.contested.extend(tell.then(|| Contested {
-                            kind: target.kind,
-                            name: target.name.clone(),
-                            by: last_other_manager(&live),
-                            deleted: false,
-                        }));
-                    }
-                }
+                undone = Some((last_other_manager(&live), false));
             }
         } else if self.contests().contains_key(&contest) {
+            undone = Some((None, true));
+        }
+        if let Some((by, deleted)) = undone {
             match self.turn(&contest) {
                 Turn::Later(pause) => {
                     applied.postponed = Some(pause);
@@ -346,8 +338,8 @@ impl Applier {
                     applied.contested.extend(tell.then(|| Contested {
                         kind: target.kind,
                         name: target.name.clone(),
-                        by: None,
-                        deleted: true,
+                        by,
+                        deleted,
                     }));
                 }
             }
@@ -435,7 +427,8 @@ impl Applier {
                     | Kind::StatefulSet
                     | Kind::ServiceMonitor
                     | Kind::PrometheusRule
-                    | Kind::AlertmanagerConfig => None,
+                    | Kind::AlertmanagerConfig
+                    | Kind::GrafanaDashboard => None,
                 };
                 let mut failed = applied.failed.iter();
                 if !failed.any(|error| successor.is_some() && error.kind() == successor) {
@@ -584,7 +577,8 @@ fn is_owned_by(meta: &ObjectMeta, uid: &str) -> bool {
         .any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-fn failure(
+/// What the API server said to a request about an object.
+pub(super) fn failure(
     verb: &'static str,
     kind: Kind,
     namespace: &str,

@@ -124,7 +124,12 @@ impl Error {
             Self::Stack(_) | Self::Unheard | Self::Status(_) | Self::Timeout(_) => return false,
         };
         match self.kind() {
-            Some(Kind::ServiceMonitor | Kind::PrometheusRule | Kind::AlertmanagerConfig) => true,
+            Some(
+                Kind::ServiceMonitor
+                | Kind::PrometheusRule
+                | Kind::AlertmanagerConfig
+                | Kind::GrafanaDashboard,
+            ) => true,
             Some(Kind::ConfigMap) => name.ends_with(RULES_SUFFIX),
             Some(Kind::ServiceAccount | Kind::Service | Kind::StatefulSet) | None => false,
         }
@@ -219,7 +224,7 @@ fn field_of_stack(kind: Kind, field: &str) -> Option<&'static str> {
         Kind::ServiceMonitor | Kind::PrometheusRule | Kind::AlertmanagerConfig => {
             &[("metadata.labels", "spec.monitoring.labels")]
         }
-        Kind::ConfigMap | Kind::Service => &[],
+        Kind::ConfigMap | Kind::Service | Kind::GrafanaDashboard => &[],
     };
     let mut fields = fields.iter();
     fields

@@ -20,7 +20,7 @@ use crate::api::exporter_status::ExporterStatus;
 
 /// How long one exporter may take to answer. `/status` is a copy of memory.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The largest answer that is read: 64 accounts in 32 regions fit.
+/// The most that is read of a stack's exporters together: 64 accounts in 32 regions fit, however they are shared out.
 const LIMIT: usize = 4 << 20;
 
 /// Where an exporter is.
@@ -85,9 +85,10 @@ pub fn addresses<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Add
 
 /// Asks all exporters of the stack, given as `namespace/name`, at once.
 pub async fn read(of_stack: &str, addresses: Vec<Address>) -> Vec<Exporter> {
+    let limit = LIMIT / addresses.len().max(1);
     let answers = addresses.into_iter().map(|Address { pod, socket, .. }| {
         async move {
-            let status = match tokio::time::timeout(TIMEOUT, ask(socket)).await {
+            let status = match tokio::time::timeout(TIMEOUT, ask(socket, limit)).await {
                 Ok(Ok(status)) if status.stack == of_stack => Ok(status),
                 // The address went to another pod between our two looks.
                 Ok(Ok(status)) => Err(format!("it answers for the stack {}", status.stack)),
@@ -105,7 +106,7 @@ pub async fn read(of_stack: &str, addresses: Vec<Address>) -> Vec<Exporter> {
 
 /// A connection of its own for each question: they are half a minute apart, and a pod's address
 /// may have a new owner by then.
-async fn ask(address: SocketAddr) -> Result<ExporterStatus, String> {
+async fn ask(address: SocketAddr, limit: usize) -> Result<ExporterStatus, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
     let stream = TcpStream::connect(address).await.map_err(|e| text(&e))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -120,7 +121,7 @@ async fn ask(address: SocketAddr) -> Result<ExporterStatus, String> {
         if !response.status().is_success() {
             return Err(format!("it answers {}", response.status()));
         }
-        let body = Limited::new(response.into_body(), LIMIT)
+        let body = Limited::new(response.into_body(), limit)
             .collect()
             .await
             .map_err(|e| e.to_string())?;
@@ -147,9 +148,10 @@ mod tests {
     use super::*;
 
     /// Asks somebody who gives this answer and closes.
-    async fn answered_by(answer: &'static str) -> Result<ExporterStatus, String> {
+    async fn answered_by(answer: &str) -> Result<ExporterStatus, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let answer = answer.to_owned();
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
@@ -157,7 +159,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&request[..read]).into_owned()
         });
-        let status = ask(address).await;
+        let status = ask(address, 1000).await;
         let request = server.await.unwrap();
         assert!(request.starts_with("GET /status HTTP/1.1\r\n"), "{request}");
         status
@@ -171,6 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_none_is_a_reason_and_not_a_failure() {
+        let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "[".repeat(1001));
         for (answer, part) in [
             (
                 "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
@@ -181,6 +184,7 @@ mod tests {
                 "not a status document",
             ),
             ("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", ""),
+            (&endless, "length limit exceeded"),
             ("SSH-2.0\r\n", ""),
             ("", ""),
         ] {

@@ -1,10 +1,10 @@
-//! The kinds of objects that a stack owns.
+//! The kinds of objects that the operator makes.
 
 use std::fmt;
 
 use kube::api::ApiResource;
 
-/// The kinds of objects that a stack owns.
+/// The kinds of objects that the operator makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Core.
@@ -21,10 +21,12 @@ pub enum Kind {
     PrometheusRule,
     /// The same.
     AlertmanagerConfig,
+    /// `grafana.integreatly.org`, which a cluster may not have. Not of a stack: of the release.
+    GrafanaDashboard,
 }
 
 impl Kind {
-    /// The kinds that every cluster has.
+    /// The kinds of a stack's objects that every cluster has.
     pub const BUILT_IN: [Self; 4] = [
         Self::ConfigMap,
         Self::ServiceAccount,
@@ -32,7 +34,7 @@ impl Kind {
         Self::StatefulSet,
     ];
 
-    /// The kinds that a cluster may or may not have.
+    /// The kinds of a stack's objects that a cluster may or may not have.
     pub const OPTIONAL: [Self; 3] = [
         Self::ServiceMonitor,
         Self::PrometheusRule,
@@ -60,6 +62,11 @@ impl Kind {
                 "monitoring.coreos.com/v1alpha1",
                 "AlertmanagerConfig",
                 "alertmanagerconfigs",
+            ),
+            Self::GrafanaDashboard => (
+                "grafana.integreatly.org/v1beta1",
+                "GrafanaDashboard",
+                "grafanadashboards",
             ),
         }
     }

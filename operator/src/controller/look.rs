@@ -152,14 +152,19 @@ async fn set(
     Ok(set.filter(is_ours).as_ref().map(SetStatus::of))
 }
 
-/// Where the stack's exporters are, from what the watch has seen.
+/// Where the stack's exporters are, from what the watch has seen. Whatever else is behind its Service is none.
 fn addresses(stack: &ServerlessStack, scope: &Scope) -> Vec<Address> {
     let (namespace, name) = (stack.namespace(), object_name(stack));
     let slices = scope.slices.state_filter(|slice: &EndpointSlice| {
         slice.metadata.namespace == namespace
             && slice.labels().get("kubernetes.io/service-name") == Some(&name)
     });
-    exporters::addresses(slices.iter().map(|slice| &**slice))
+    let mut found = exporters::addresses(slices.iter().map(|slice| &**slice));
+    found.retain(|address| {
+        let shard = Looked::ordinal(stack, &address.pod);
+        shard.is_some_and(|shard| shard < MOST_SHARDS)
+    });
+    found
 }
 
 fn stuck(

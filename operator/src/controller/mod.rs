@@ -21,6 +21,7 @@
 pub mod apply;
 mod client;
 mod contest;
+mod dashboards;
 pub mod desired;
 pub mod error;
 pub mod exporters;
@@ -53,6 +54,8 @@ use tokio::task::JoinSet;
 
 use crate::api::ServerlessStack;
 use crate::logging;
+use dashboards::DashboardArgs;
+use kind::Kind;
 use leader::{Election, Leadership};
 use metrics::Metrics;
 use resolve::ExporterArgs;
@@ -66,6 +69,9 @@ pub type Guarded = DeserializeGuard<ServerlessStack>;
 pub struct Args {
     #[command(flatten)]
     exporter: ExporterArgs,
+
+    #[command(flatten)]
+    dashboards: DashboardArgs,
 
     /// Watch only this namespace; needs a Role there instead of a ClusterRole. Repeatable.
     /// Default: all namespaces.
@@ -166,11 +172,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let metrics = Arc::new(Metrics::new());
     let cannot = "cannot use the configuration for the Kubernetes API";
+    let home = args.lease_namespace.as_ref();
+    let home = home.unwrap_or(&config.default_namespace).clone();
     let (election, leadership) = Election::new(
         client::client(&config, &metrics, None).context(cannot)?,
-        args.lease_namespace
-            .as_deref()
-            .unwrap_or(&config.default_namespace),
+        &home,
         &args.lease_name,
         identity(),
     );
@@ -184,10 +190,22 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     // process that lives and hears that it is to stop.
     let mut tasks = JoinSet::new();
     let (presence, served) = watch::channel(None);
-    tasks.spawn(optional::presence(client.clone(), presence));
+    let mut kinds = Kind::OPTIONAL.to_vec();
+    if args.dashboards.want_the_kind() {
+        kinds.push(Kind::GrafanaDashboard);
+        tasks.spawn(dashboards::run(
+            args.dashboards.clone(),
+            client.clone(),
+            home,
+            served.clone(),
+            leadership.clone(),
+        ));
+    }
+    tasks.spawn(optional::presence(kinds, client.clone(), presence));
     let around = watches::Around {
         client,
         exporter: args.exporter.clone(),
+        wants_grafana: args.dashboards.want_the_kind(),
         served,
         leadership: leadership.clone(),
         metrics: Arc::clone(&metrics),

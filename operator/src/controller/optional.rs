@@ -28,18 +28,22 @@ pub type Served = BTreeSet<Kind>;
 /// How often the cluster is asked which kinds it has. One small request for each API group.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// How long the answer may take: what hangs is asked anew.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the answer may take, at first and at most: what hangs is asked anew, and what is slow gets twice the time.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(40));
 
-/// Keeps `known` at the optional kinds that are there; none are known until a first answer. Never
+/// Keeps `known` at those of the kinds that are there; none are known until a first answer. Never
 /// ends.
-pub async fn presence(client: Client, known: watch::Sender<Option<Served>>) {
+pub async fn presence(kinds: Vec<Kind>, client: Client, known: watch::Sender<Option<Served>>) {
     let mut pauses = ShortBackoff::default();
     let mut told = None;
+    let mut patience = PATIENCE.0;
     loop {
-        let answer = match timeout(PATIENCE, served(&client)).await {
-            Ok(answer) => answer.map_err(|error| innermost(&error)),
-            Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        let answer = if let Ok(answer) = timeout(patience, served(&kinds, &client)).await {
+            answer.map_err(|error| innermost(&error))
+        } else {
+            let waited = patience.as_secs();
+            patience = (patience * 2).min(PATIENCE.1);
+            Err(format!("no answer within {waited} seconds"))
         };
         match answer {
             Ok(served) => {
@@ -81,9 +85,9 @@ fn changes(before: Option<&Served>, now: Option<&Served>) -> bool {
     before != now
 }
 
-async fn served(client: &Client) -> Result<Served, kube::Error> {
+async fn served(asked: &[Kind], client: &Client) -> Result<Served, kube::Error> {
     let mut groups: BTreeMap<String, Vec<Kind>> = BTreeMap::new();
-    for kind in Kind::OPTIONAL {
+    for &kind in asked {
         let version = kind.resource().api_version;
         groups.entry(version).or_default().push(kind);
     }

@@ -16,8 +16,8 @@ use super::exporters::{self, Address, Exporter};
 use super::watches::Owner;
 use crate::api::ServerlessStack;
 
-/// Of how many stacks the exporters are asked at once. Each takes two seconds at most.
-const AT_ONCE: usize = 64;
+/// Of how many stacks the exporters are asked at once. Each takes two seconds at most, and some memory.
+const AT_ONCE: usize = 32;
 
 /// What the exporters of all stacks said last.
 #[derive(Clone, Debug)]

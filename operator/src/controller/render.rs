@@ -1,6 +1,7 @@
 //! `nightjar render`: prints what the operator would apply, for review and GitOps.
 //!
-//! Of a stack as a cluster has it, this is what the operator applies, byte for byte. A file from
+//! Of a stack as a cluster has it, this is what the operator applies, byte for byte, unless its number of shards is
+//! changing at the moment. A file from
 //! elsewhere has no UID and no generation: owner references, and the generation in the exporters'
 //! configuration, are left out.
 
@@ -60,7 +61,7 @@ fn render(args: &Args) -> anyhow::Result<String> {
     };
     let mut stack = args.exporter.complete(&parse_stack(&args.file, &text)?);
     let resolved = Resolved {
-        shards: Shards::first(&stack),
+        shards: Shards::as_written(&stack),
         exporter: args.exporter.clone(),
         service_monitors: !args.no_service_monitor,
         prometheus_rules: !args.no_service_monitor,

@@ -67,6 +67,7 @@ pub async fn write_status(
                 .then(|| resolved.monitor_labels(stack)),
             prometheus_rules: resolved.prometheus_rules,
             route_is_lost: stack.spec.alerts.route.is_some() && !resolved.alertmanager_configs,
+            misses_grafana: scope.misses_grafana(),
         },
         config_hash: &desired.config_hash(),
         assignment: Some(&resolved.shards.assignment),

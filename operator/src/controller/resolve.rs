@@ -112,14 +112,16 @@ fn duration(text: &str, seconds: RangeInclusive<u32>) -> Result<Duration, String
     Err(format!("write a duration from {least} to {most}"))
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         Some(_) | None => Err(format!("{text:?} is not of the form NAME=VALUE")),
     }
 }
 
-fn name_slash_key(text: &str) -> Result<(String, String), String> {
+/// `NAME/KEY`.
+pub(super) fn name_slash_key(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((name, key)) if !name.is_empty() && !key.is_empty() => {
             Ok((name.to_owned(), key.to_owned()))
@@ -160,6 +162,16 @@ impl Shards {
             replicas,
             made_from: None,
         }
+    }
+
+    /// Of a stack whose status may say how often they were shared out, and whose number does not change.
+    pub fn as_written(stack: &ServerlessStack) -> Self {
+        let mut shards = Self::first(stack);
+        let status = stack.status.as_ref();
+        if let Some(revision) = status.and_then(|status| status.exporter.revision) {
+            shards.assignment.revision = revision;
+        }
+        shards
     }
 }
 

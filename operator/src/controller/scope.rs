@@ -38,6 +38,7 @@ pub struct Scope {
     pub(super) applier: Applier,
     pub(super) readings: Readings,
     pub(super) exporter: ExporterArgs,
+    wants_grafana: bool,
     served: watch::Receiver<Option<Served>>,
     pub(super) leadership: Leadership,
     pub(super) metrics: Arc<Metrics>,
@@ -83,6 +84,7 @@ impl Scope {
         let Around {
             client,
             exporter,
+            wants_grafana,
             served,
             leadership,
             metrics,
@@ -101,6 +103,7 @@ impl Scope {
             applier: Applier::new(client.clone(), seen),
             readings: Readings::new(news),
             exporter: exporter.clone(),
+            wants_grafana: *wants_grafana,
             served: served.clone(),
             leadership: leadership.clone(),
             metrics: Arc::clone(metrics),
@@ -165,6 +168,13 @@ impl Scope {
             made_storage: None,
             interval: status.and_then(|status| status.spend.interval.parse().ok()),
         }
+    }
+
+    /// Whether the kind `GrafanaDashboard` is to be used, and is not there.
+    pub(super) fn misses_grafana(&self) -> bool {
+        let served = self.served.borrow();
+        let has = |served: &Served| served.contains(&Kind::GrafanaDashboard);
+        self.wants_grafana && !served.as_ref().is_some_and(has)
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<String, Memory>> {

@@ -81,6 +81,8 @@ pub struct Monitoring {
     pub prometheus_rules: bool,
     /// Whether the stack says who is told of alerts, and no kind is there that would carry it out.
     pub route_is_lost: bool,
+    /// Whether the dashboards are to be objects of the kind `GrafanaDashboard`, and it is not there.
+    pub misses_grafana: bool,
 }
 
 /// One condition, before it is compared with what was said last time.
@@ -176,6 +178,12 @@ pub fn judge(
             ready: pods.ready,
             shards: pods.wanted,
             config_hash: common_hash(&heard),
+            revision: facts
+                .assignment
+                .filter(|_| facts.applied)
+                .map_or(previous.exporter.revision, |assignment| {
+                    Some(assignment.revision)
+                }),
         },
     }
 }
@@ -514,6 +522,7 @@ fn monitoring_configured(facts: &Facts<'_>) -> Verdict {
         service_monitor,
         prometheus_rules,
         route_is_lost,
+        misses_grafana,
     } = &facts.monitoring;
     let found = match service_monitor {
         Some(labels) if labels.is_empty() => format!(
@@ -540,17 +549,22 @@ fn monitoring_configured(facts: &Facts<'_>) -> Verdict {
             "; no kind PrometheusRule in this cluster: the rules are in ConfigMap {namespace}/{object_name}-rules instead, for the rule_files of your Prometheus"
         )
     };
+    let dashboards = if *misses_grafana {
+        "; no kind GrafanaDashboard in this cluster: the dashboards are ConfigMaps beside the operator instead, for Grafana's sidecar"
+    } else {
+        ""
+    };
     if *route_is_lost {
         return Verdict::no(
             Reason::AlertmanagerConfigAbsent,
             format!(
                 "no kind AlertmanagerConfig in this cluster: nobody is told of alerts as spec.alerts.route says. Install the \
                  Prometheus operator, or give your Alertmanager what nightjar render --route prints and remove \
-                 spec.alerts.route; {found}{rules}"
+                 spec.alerts.route; {found}{rules}{dashboards}"
             ),
         );
     }
-    let verdict = Verdict::yes(format!("{found}{rules}"));
+    let verdict = Verdict::yes(format!("{found}{rules}{dashboards}"));
     match service_monitor {
         Some(_) => verdict,
         None => verdict.because(Reason::PrometheusOperatorAbsent),

@@ -43,6 +43,8 @@ pub struct Around {
     pub client: Client,
     /// What all exporters are told.
     pub exporter: ExporterArgs,
+    /// Whether the kind `GrafanaDashboard` is to be used where it is.
+    pub wants_grafana: bool,
     /// Which optional kinds the cluster has.
     pub served: watch::Receiver<Option<Served>>,
     /// Whether this replica leads.

@@ -44,7 +44,7 @@ pub struct FaultProxy {
 pub struct Seen {
     /// When it came.
     pub at: Instant,
-    /// As permissions name it; `discover` for what is no object.
+    /// As permissions name it; `discover` for what is no object, `continue` for a list's further pages.
     pub verb: &'static str,
     /// Plural, with its subresource: `serverlessstacks/status`.
     pub resource: String,
@@ -117,6 +117,8 @@ pub enum Effect {
     CutAfter,
     /// The answer of a watch is spoiled.
     Stream(Spoil),
+    /// A list comes in pages of so many.
+    Pages(usize),
 }
 
 /// What can be done to the events of a watch.
@@ -377,7 +379,7 @@ async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Answer,
     lock(&state.seen).push(seen.clone());
     let effect = strike(&state, &seen);
     match &effect {
-        None | Some(Effect::CutAfter | Effect::Stream(_)) => {}
+        None | Some(Effect::CutAfter | Effect::Stream(_) | Effect::Pages(_)) => {}
         Some(Effect::Refuse) => return Err(std::io::ErrorKind::ConnectionReset.into()),
         Some(Effect::Hang) => std::future::pending().await,
         Some(Effect::Delay(pause)) => tokio::time::sleep(*pause).await,
@@ -395,6 +397,9 @@ async fn handle(request: Request<Incoming>, state: Arc<State>) -> Result<Answer,
 
     let (mut head, body) = request.into_parts();
     head.headers.remove(header::HOST);
+    if let Some(Effect::Pages(of)) = effect {
+        head.uri = in_pages(&head.uri, of);
+    }
     if seen.verb == "watch" {
         let mut past = state.past.subscribe();
         let _ = past.wait_for(Option::is_none).await;
@@ -590,6 +595,16 @@ fn of_no_version(uri: &Uri) -> String {
     format!("{}?{}", uri.path(), kept.join("&"))
 }
 
+/// Path and query, with another limit of a page.
+fn in_pages(uri: &Uri, of: usize) -> Uri {
+    let query = uri.query().unwrap_or_default();
+    let kept = query
+        .split('&')
+        .filter(|part| !part.starts_with("limit=") && !part.is_empty())
+        .fold(String::new(), |kept, part| format!("{kept}{part}&"));
+    format!("{}?{kept}limit={of}", uri.path()).parse().unwrap()
+}
+
 fn parse(method: &Method, uri: &Uri) -> Seen {
     let query = uri.query().unwrap_or_default();
     let mut parts = uri.path().split('/').filter(|part| !part.is_empty());
@@ -611,9 +626,11 @@ fn parse(method: &Method, uri: &Uri) -> Seen {
         [resource, name, sub @ ..] => (format!("{resource}/{}", sub.join("/")), *name),
     };
     let watches = query.split('&').any(|part| part == "watch=true");
+    let continues = query.split('&').any(|part| part.starts_with("continue="));
     let verb = match *method {
         Method::GET if watches => "watch",
         Method::GET if resource.is_empty() => "discover",
+        Method::GET if continues => "continue",
         Method::GET if name.is_empty() => "list",
         Method::GET => "get",
         Method::POST => "create",
@@ -650,6 +667,11 @@ mod tests {
                 "watch configmaps a/",
             ),
             (
+                Method::GET,
+                "/api/v1/services?limit=500&continue=abc",
+                "continue services /",
+            ),
+            (
                 Method::PATCH,
                 "/apis/nightjar.dev/v1alpha1/namespaces/a/serverlessstacks/b/status",
                 "patch serverlessstacks/status a/b",
@@ -665,6 +687,15 @@ mod tests {
         ] {
             assert_eq!(parse(&method, &uri.parse().unwrap()).to_string(), what);
         }
+    }
+
+    #[test]
+    fn a_page_is_as_large_as_it_is_told_to_be() {
+        let asked: Uri = "/api/v1/services?labelSelector=a&limit=500"
+            .parse()
+            .unwrap();
+        let two = in_pages(&asked, 2).to_string();
+        assert_eq!(two, "/api/v1/services?labelSelector=a&limit=2");
     }
 
     #[test]

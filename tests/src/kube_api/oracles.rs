@@ -1,7 +1,6 @@
 //! What must be true of a stack after every fault, whatever it was.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -9,8 +8,10 @@ use kube::{Api, ResourceExt};
 use nightjar::controller::desired::sha256_hex;
 use serde_json::{Value, json};
 
+use crate::samples;
+
 use super::fault_proxy::{FaultProxy, WRITES};
-use super::{Namespace, eventually, eventually_every, nightjar, yaml_documents};
+use super::{Namespace, Operator, answer, eventually, eventually_every, nightjar, yaml_documents};
 
 /// How often an answer that is dear is asked for.
 const PACE: Duration = Duration::from_millis(500);
@@ -23,22 +24,12 @@ pub const KINDS: [&str; 4] = ["ServiceAccount", "ConfigMap", "Service", "Statefu
 
 /// What `nightjar render` prints for a stack, or why it prints nothing.
 pub fn render(stack: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let mut child = Command::new(nightjar())
+    let mut command = Command::new(nightjar());
+    command
         .args(["render", "-f", "-", "--no-service-monitor"])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(stack.as_bytes()).unwrap();
-    drop(input);
-    let done = child.wait_with_output().unwrap();
-    if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
-    }
-    Ok(yaml_documents(&String::from_utf8(done.stdout).unwrap()))
+        .args(arguments);
+    let (printed, _) = answer(&mut command, stack)?;
+    Ok(yaml_documents(&printed))
 }
 
 impl Namespace {
@@ -189,6 +180,32 @@ fn story(stack: &DynamicObject) -> String {
         }
     }
     format!("{status:#}")
+}
+
+impl Operator {
+    /// Its own metrics can be read, no series comes twice, and no counter falls.
+    pub async fn metrics_are_sound(&self) {
+        let series = async || {
+            let text = self.metrics().await;
+            samples::parse(&text).unwrap_or_else(|error| panic!("{error:#}:\n{text}"))
+        };
+        let (before, now) = (series().await, series().await);
+        let counts = |name: &str| {
+            ["_total", "_count", "_bucket", "_sum"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        };
+        let counters = before.iter().filter(|(series, _)| counts(&series.name));
+        let mut known = 0;
+        for (series, value) in counters {
+            assert!(
+                now.get(series) >= Some(value),
+                "{series:?} fell from {value}"
+            );
+            known += 1;
+        }
+        assert!(known > 10, "{known}");
+    }
 }
 
 impl FaultProxy {

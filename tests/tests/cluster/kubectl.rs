@@ -1,9 +1,9 @@
 //! The cluster by kubectl, as a user has it.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nightjar_tests::kube_api::answer;
 use serde_json::Value;
 
 /// How long anything may take: an edit waits for the kubelet, which looks every minute or so.
@@ -14,27 +14,9 @@ fn run(args: &[&str], input: &str) -> Result<String, String> {
         std::env::var("KUBECONFIG").is_ok(),
         "there is no cluster: run these tests with `make test-cluster`"
     );
-    let mut child = Command::new("kubectl")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    if output.status.success() {
-        Ok(String::from_utf8(output.stdout).unwrap())
-    } else {
-        Err(format!(
-            "kubectl {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))
+    match answer(Command::new("kubectl").args(args), input) {
+        Ok((printed, _)) => Ok(printed),
+        Err(said) => Err(format!("kubectl {args:?}: {said}")),
     }
 }
 

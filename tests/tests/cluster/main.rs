@@ -14,10 +14,10 @@ mod incidents;
 mod kubectl;
 mod panels;
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nightjar_tests::http;
+use nightjar_tests::kube_api::answer;
 use nightjar_tests::samples::{Series, ranges};
 use serde_json::{Value, json};
 
@@ -149,22 +149,9 @@ async fn served(namespace: &str, pod: &str) -> String {
 
 /// Prometheus' own opinion of an exposition.
 fn lint(exposition: &str) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    promtool
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(exposition.as_bytes())
-        .unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    let mut promtool = Command::new("promtool");
+    let said = answer(promtool.args(["check", "metrics"]), exposition);
+    assert_eq!(said, Ok((String::new(), String::new())));
 }
 
 #[tokio::test]

@@ -20,19 +20,25 @@ fn excuse(
     }
 }
 
+/// All is put right while requests meet a rule.
+async fn is_put_right(world: &World, rule: Rule) {
+    world.proxy.set([rule]);
+    world.is_meddled_with().await;
+    world.proxy.until_struck(1).await;
+    world.stacks.converges("checkout", &[]).await;
+}
+
 #[tokio::test]
 async fn a_server_that_is_overloaded_is_asked_again_soon_whatever_pause_it_names() {
     let world = World::new("calls-429").await;
     for pause in ["1", "30", "9999999999"] {
         let busy = excuse(429, "TooManyRequests", "too many requests", Some(pause));
-        world.proxy.set([Rule {
+        let rule = Rule {
             except: &["leases"],
             times: 8,
             ..Rule::all(busy)
-        }]);
-        world.is_meddled_with().await;
-        world.proxy.until_struck(1).await;
-        world.stacks.converges("checkout", &[]).await;
+        };
+        is_put_right(&world, rule).await;
     }
     world.proxy.clear();
     world.is_well("checkout").await;
@@ -57,14 +63,34 @@ async fn when_every_other_call_fails_all_is_done_in_the_end() {
         excuse(500, "InternalError", "etcdserver: leader changed", None),
         Effect::Refuse,
     ] {
-        world.proxy.set([Rule {
+        let rule = Rule {
             verbs: WRITES,
             except: &["leases"],
             every: 2,
             ..Rule::all(effect)
+        };
+        is_put_right(&world, rule).await;
+    }
+    world.proxy.clear();
+    world.is_well("checkout").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_after_the_server_did_its_part_does_no_harm() {
+    let world = World::new("calls-lost").await;
+    for write in 0..6 {
+        world.proxy.set([Rule {
+            verbs: WRITES,
+            except: &["leases", "events"],
+            skip: write,
+            times: 1,
+            ..Rule::all(Effect::CutAfter)
         }]);
         world.is_meddled_with().await;
-        world.proxy.until_struck(1).await;
+        if world.was_cut().await {
+            world.proxy.clear();
+            world.proxy.open();
+        }
         world.stacks.converges("checkout", &[]).await;
     }
     world.proxy.clear();
@@ -86,4 +112,19 @@ async fn credentials_that_are_refused_for_a_while_are_tried_again() {
     assert!(world.proxy.struck() < 400, "{}", world.proxy.struck());
     world.proxy.clear();
     world.is_well("checkout").await;
+}
+
+impl World {
+    /// Whether a rule that cuts the way struck before all was done without it.
+    async fn was_cut(&self) -> bool {
+        loop {
+            if self.proxy.struck() > 0 {
+                return true;
+            }
+            if self.stacks.differences("checkout", &[]).await.is_empty() {
+                return self.proxy.struck() > 0;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }

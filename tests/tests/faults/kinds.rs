@@ -2,15 +2,46 @@
 
 use std::sync::OnceLock;
 
+use kube::api::DeleteParams;
 use nightjar_tests::kube_api::{KubeApi, condition};
 use serde_json::{Value, json};
 
-use crate::World;
+use crate::{World, release};
 
 /// A server for these tests: a kind is there for the whole cluster.
 fn api() -> &'static KubeApi {
     static API: OnceLock<KubeApi> = OnceLock::new();
     API.get_or_init(KubeApi::start)
+}
+
+#[tokio::test]
+async fn stacks_live_again_when_their_kind_was_deleted_and_comes_back() {
+    // Alone on a server: the kind is everybody's.
+    let api: &'static KubeApi = Box::leak(Box::new(KubeApi::start()));
+    let world = World::of(api, "kind-gone").await;
+    let deleted = "crd/serverlessstacks.nightjar.dev";
+    tokio::task::spawn_blocking(move || api.delete(deleted))
+        .await
+        .unwrap();
+    tokio::task::spawn_blocking(move || api.install_release(&release("kind-gone"), &[]))
+        .await
+        .unwrap();
+    // Nobody collects garbage here.
+    for kind in nightjar_tests::kube_api::oracles::KINDS {
+        world
+            .stacks
+            .of(kind)
+            .delete("checkout-exporter", &DeleteParams::background())
+            .await
+            .unwrap();
+    }
+    let rules = world.stacks.of("ConfigMap");
+    rules
+        .delete("checkout-exporter-rules", &DeleteParams::background())
+        .await
+        .unwrap();
+    world.apply("checkout", &json!({})).await;
+    world.is_well("checkout").await;
 }
 
 /// A kind of the Prometheus operator, in one version, with a schema.

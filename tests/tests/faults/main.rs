@@ -10,6 +10,7 @@
 mod calls;
 mod contests;
 mod crashes;
+mod endurance;
 mod kinds;
 mod leader;
 mod outages;
@@ -108,8 +109,8 @@ impl World {
         self.operator.lines_with(&["reconciled", &object])
     }
 
-    /// Of a stack: the cluster holds what it shall, the status is true, nothing more is written, and nobody else's
-    /// objects were touched.
+    /// Of a stack: the cluster holds what it shall, the status is true, nothing more is written, nobody else's
+    /// objects were touched, and the operator's own metrics are sound.
     async fn is_well(&self, stack: &str) {
         self.stacks.converges(stack, &[]).await;
         self.stacks.status_is_true(stack).await;
@@ -117,6 +118,7 @@ impl World {
             .stays_quiet(&self.stacks, stack, || self.looks(stack))
             .await;
         assert_eq!(self.stacks.strangers().await, self.strangers);
+        self.operator.metrics_are_sound().await;
     }
 
     /// Waits until a condition of a stack says something, and answers its message.

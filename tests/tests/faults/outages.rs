@@ -33,6 +33,12 @@ async fn after_an_outage_that_ends_the_leader_all_goes_on_and_nobody_is_flooded_
 }
 
 #[tokio::test]
+async fn after_an_outage_of_minutes_all_goes_on() {
+    let world = World::new("outage-120").await;
+    outage(&world, Duration::from_mins(2), || world.proxy.close(), 1000).await;
+}
+
+#[tokio::test]
 async fn after_the_network_dropped_all_packets_for_a_while_all_goes_on() {
     let world = World::new("partition").await;
     outage(

@@ -1,6 +1,6 @@
 //! What the cluster's own rules refuse or change.
 
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, DynamicObject};
 use serde_json::{Value, json};
 
 use crate::World;
@@ -10,6 +10,35 @@ async fn kubectl_apply(world: &World, object: &Value) {
     tokio::task::spawn_blocking(move || api.apply_text(&text))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_told_and_over_when_there_is_more() {
+    let world = World::new("refused-quota").await;
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "small", "namespace": world.name},
+        "spec": {"hard": {"count/configmaps": "2"}},
+    });
+    kubectl_apply(&world, &quota).await;
+    // No quota controller runs here.
+    let full = json!({"hard": {"count/configmaps": "2"}, "used": {"count/configmaps": "2"}});
+    world
+        .stacks
+        .write_status("ResourceQuota", "small", full)
+        .await;
+    world.apply("more", &json!({})).await;
+    world
+        .says("more", "Ready", "False", "exceeded quota: small")
+        .await;
+    world
+        .stacks
+        .of("ResourceQuota")
+        .delete("small", &DeleteParams::background())
+        .await
+        .unwrap();
+    world.is_well("more").await;
+    world.is_well("checkout").await;
 }
 
 /// A policy of admission for one namespace.
@@ -36,6 +65,41 @@ fn policy(kind: &str, name: &str, version: &str, spec: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
 }
 
+/// A stack that meets what refuses: that is in force a moment after it was made.
+async fn one_that_is_refused(world: &World, quoted: &str) -> String {
+    for round in 0.. {
+        let stack = format!("refused-{round}");
+        world.apply(&stack, &json!({})).await;
+        let first_word = |stack: &DynamicObject| stack.data["status"]["observedGeneration"] == 1;
+        let seen = world
+            .stacks
+            .wait_for("ServerlessStack", &stack, first_word)
+            .await;
+        if seen.data["status"].to_string().contains(quoted) {
+            return stack;
+        }
+    }
+    unreachable!("there is no last round")
+}
+
+/// The others are there.
+async fn are_there(world: &World, stack: &str, kinds: &[&str]) {
+    for kind in kinds {
+        world
+            .stacks
+            .wait_for(kind, &format!("{stack}-exporter"), |_| true)
+            .await;
+    }
+}
+
+/// What refused, and has the name of the world, is gone.
+async fn is_lifted(world: &World, kind: &str) {
+    let (api, object) = (world.api, format!("{kind}/{}", world.name));
+    tokio::task::spawn_blocking(move || api.delete(&object))
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_policy_that_denies_a_kind_is_quoted_and_the_other_kinds_are_there() {
     let world = World::new("refused-policy").await;
@@ -51,40 +115,17 @@ async fn a_policy_that_denies_a_kind_is_quoted_and_the_other_kinds_are_there() {
         &policy("ValidatingAdmissionPolicy", world.name, "v1", &spec),
     )
     .await;
-    // A policy is in force a moment after it was made.
-    let mut round = 0;
-    loop {
-        round += 1;
-        let stack = format!("friday-{round}");
-        world.apply(&stack, &json!({})).await;
-        let seen = world
-            .stacks
-            .wait_for("ServerlessStack", &stack, |stack| {
-                stack.data["status"]["observedGeneration"] == 1
-            })
-            .await;
-        if seen.data["status"].to_string().contains("Fridays") {
-            break;
-        }
-    }
-    let stack = format!("friday-{round}");
+    let stack = one_that_is_refused(&world, "Fridays").await;
     world
         .says(&stack, "Ready", "False", "no StatefulSets on Fridays")
         .await;
-    for kind in ["ServiceAccount", "ConfigMap", "Service"] {
-        world
-            .stacks
-            .wait_for(kind, &format!("{stack}-exporter"), |_| true)
-            .await;
+    are_there(&world, &stack, &["ServiceAccount", "ConfigMap", "Service"]).await;
+    for kind in [
+        "validatingadmissionpolicybinding",
+        "validatingadmissionpolicy",
+    ] {
+        is_lifted(&world, kind).await;
     }
-    let api = world.api;
-    let name = world.name;
-    tokio::task::spawn_blocking(move || {
-        api.delete(&format!("validatingadmissionpolicybinding/{name}"));
-        api.delete(&format!("validatingadmissionpolicy/{name}"));
-    })
-    .await
-    .unwrap();
     world.is_well(&stack).await;
     world.is_well("checkout").await;
 }
@@ -106,34 +147,14 @@ async fn a_webhook_that_never_answers_for_one_kind_leaves_the_others_alone() {
         }],
     });
     kubectl_apply(&world, &webhook).await;
-    let mut round = 0;
-    loop {
-        round += 1;
-        let stack = format!("late-{round}");
-        world.apply(&stack, &json!({})).await;
-        let seen = world
-            .stacks
-            .wait_for("ServerlessStack", &stack, |stack| {
-                stack.data["status"]["observedGeneration"] == 1
-            })
-            .await;
-        if seen.data["status"].to_string().contains("deaf.example.com") {
-            break;
-        }
-    }
-    let stack = format!("late-{round}");
-    for kind in ["ServiceAccount", "ConfigMap", "StatefulSet"] {
-        world
-            .stacks
-            .wait_for(kind, &format!("{stack}-exporter"), |_| true)
-            .await;
-    }
-    let (api, name) = (world.api, world.name);
-    tokio::task::spawn_blocking(move || {
-        api.delete(&format!("validatingwebhookconfiguration/{name}"));
-    })
-    .await
-    .unwrap();
+    let stack = one_that_is_refused(&world, "deaf.example.com").await;
+    are_there(
+        &world,
+        &stack,
+        &["ServiceAccount", "ConfigMap", "StatefulSet"],
+    )
+    .await;
+    is_lifted(&world, "validatingwebhookconfiguration").await;
     drop(deaf);
     world.is_well(&stack).await;
     world.is_well("checkout").await;

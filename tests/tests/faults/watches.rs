@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, Spoil};
+use serde_json::json;
 
 use crate::World;
 
@@ -85,4 +86,50 @@ async fn a_watch_that_falls_silent_without_being_closed_is_left() {
         ..stream(Spoil::HangAfter(1))
     };
     spoiled("watch-hang", once).await;
+}
+
+#[tokio::test]
+async fn a_list_whose_second_page_is_gone_is_begun_anew_and_nothing_is_taken_for_deleted() {
+    let world = World::new("list-pages").await;
+    let names: Vec<_> = (0..5).map(|number| format!("page-{number}")).collect();
+    for name in &names {
+        world.apply(name, &json!({})).await;
+    }
+    for name in &names {
+        world.stacks.converges(name, &[]).await;
+    }
+    let before = world.proxy.writes().len();
+    let gone = Effect::Answer {
+        code: 410,
+        reason: "Expired",
+        message: "The provided continue parameter is too old",
+        retry_after: None,
+    };
+    world.proxy.set([
+        Rule {
+            verbs: &["continue"],
+            times: 12,
+            ..Rule::all(gone)
+        },
+        Rule {
+            verbs: &["list"],
+            ..Rule::all(Effect::Pages(2))
+        },
+    ]);
+    // All is listed: by watches that begin anew, and by an operator that knows nothing.
+    world.operator.restart();
+    world.apply("page-5", &json!({})).await;
+    world.stacks.converges("page-5", &[]).await;
+    for name in &names {
+        world.apply(name, &json!({"tags": ["edited"]})).await;
+        world.stacks.converges(name, &[]).await;
+    }
+    let gone = world.proxy.requests();
+    let pages = gone.iter().filter(|seen| seen.verb == "continue").count();
+    assert!(pages > 12, "{pages}");
+    let writes = world.proxy.writes().split_off(before);
+    let deleted = writes.iter().any(|write| write.starts_with("delete"));
+    assert!(!deleted, "{writes:#?}");
+    world.proxy.clear();
+    world.is_well("checkout").await;
 }

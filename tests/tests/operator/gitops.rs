@@ -1,33 +1,13 @@
 //! What GitOps rests on: `nightjar render`, `nightjar crd`, and health checks in docs/gitops.md.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use nightjar::controller::desired::sha256_hex;
 use serde_json::{Value, json};
 
 use crate::examples::{apply_all, examples, stacks};
-use crate::kube_api::{nightjar, output, yaml_documents};
+use crate::kube_api::oracles::render;
+use crate::kube_api::{output, yaml_documents};
 use crate::{OPERATOR_ARGUMENTS, shared};
-
-const HASH: &str = "nightjar.dev/applied-hash";
-
-/// `nightjar render` with the arguments of the shared operator.
-fn render(stack: &str) -> Vec<Value> {
-    let mut child = Command::new(nightjar())
-        .args(["render", "-f", "-", "--no-service-monitor"])
-        .args(OPERATOR_ARGUMENTS)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(stack.as_bytes()).unwrap();
-    drop(input);
-    let done = child.wait_with_output().unwrap();
-    assert!(done.status.success());
-    yaml_documents(&String::from_utf8(done.stdout).unwrap())
-}
 
 #[tokio::test]
 async fn render_prints_what_the_operator_applies() {
@@ -36,46 +16,11 @@ async fn render_prints_what_the_operator_applies() {
     let mut objects = 0;
     for (path, documents) in examples() {
         for (namespace, name) in stacks(&documents) {
-            let set = format!("{name}-exporter");
             let place = api.namespace(&namespace).await;
-            place.wait_for("StatefulSet", &set, |_| true).await;
-            let get = |what: &str, name: &str, form: &str| {
-                let arguments = ["get", what, name, "-n", &namespace, "-o", form];
-                output(api.kubectl().args(arguments).arg("--show-managed-fields"))
-            };
-            let rendered = render(&get("serverlessstacks", &name, "yaml"));
-            for object in &rendered {
-                let kind = object["kind"].as_str().unwrap();
-                let what = format!("{}: {kind} of {namespace}/{name}", path.display());
-                let there = get(kind, object["metadata"]["name"].as_str().unwrap(), "json");
-                let there: Value = serde_json::from_str(&there).unwrap();
-                // The operator hashes what it applies before it adds the hash.
-                let hash = there["metadata"]["annotations"][HASH].as_str().unwrap();
-                assert_eq!(
-                    sha256_hex(object.to_string().as_bytes()),
-                    hash,
-                    "{what}: {object:#}"
-                );
-                // And nothing of what is there now is different: applied once more in the operator's
-                // name, it changes nothing.
-                let mut again = object.clone();
-                again["metadata"]["annotations"][HASH] = json!(hash);
-                let apply = [
-                    "apply",
-                    "--server-side",
-                    "--dry-run=server",
-                    "--field-manager=nightjar",
-                    "-o",
-                    "json",
-                    "--show-managed-fields",
-                    "-f",
-                    "-",
-                ];
-                let applied = api.kubectl_with(&apply, &again.to_string()).unwrap();
-                let applied: Value = serde_json::from_str(&applied).unwrap();
-                assert_eq!(applied, there, "{what}");
-                objects += 1;
-            }
+            place.converges(&name, &OPERATOR_ARGUMENTS).await;
+            let live = place.of("ServerlessStack").get(&name).await.unwrap();
+            let rendered = render(&json!(live).to_string(), &OPERATOR_ARGUMENTS).unwrap();
+            objects += rendered.len();
 
             // From the file alone, only what the API server gives a stack is not known.
             let file = documents
@@ -93,7 +38,8 @@ async fn render_prints_what_the_operator_applies() {
                 }
                 object
             };
-            let from_file: Vec<_> = render(&file.to_string()).into_iter().map(without).collect();
+            let from_file = render(&file.to_string(), &OPERATOR_ARGUMENTS).unwrap();
+            let from_file: Vec<_> = from_file.into_iter().map(without).collect();
             let rendered: Vec<_> = rendered.into_iter().map(without).collect();
             assert_eq!(from_file, rendered, "{}", path.display());
         }
@@ -118,22 +64,8 @@ fn render_says_what_is_wrong_with_a_file() {
             "metadata.name",
         ),
     ] {
-        let mut child = Command::new(nightjar())
-            .args(["render", "-f", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(text.as_bytes()).unwrap();
-        drop(input);
-        let done = child.wait_with_output().unwrap();
-        let said = String::from_utf8(done.stderr).unwrap();
-        assert!(
-            !done.status.success() && done.stdout.is_empty() && said.contains(says),
-            "{text}: {said}"
-        );
+        let said = render(text, &[]).unwrap_err();
+        assert!(said.contains(says), "{text}: {said}");
     }
 }
 

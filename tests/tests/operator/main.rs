@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends there")]
 
 mod chart;
+mod dashboards;
 mod examples;
 mod gitops;
 mod leaders;
+mod names;
 mod objects;
 mod optional_kinds;
 mod refusals;

@@ -1,6 +1,7 @@
 //! What does not answer, or not yet, or not to us: nothing else waits for it.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, ListParams};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::kube_api::fault_proxy::background;
 use crate::kube_api::{
     KubeApi, Namespace, condition, eventually, free_ports, nightjar, output, spawn,
 };
@@ -232,6 +234,92 @@ async fn exporters_that_never_answer_hold_up_nobodys_edit() {
     all.delete_collection(&DeleteParams::default(), &ListParams::default())
         .await
         .unwrap();
+}
+
+/// Answers everybody with the same document.
+fn answering(document: &str) -> u16 {
+    let socket = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    socket.set_nonblocking(true).unwrap();
+    let text: Arc<str> = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{document}").into();
+    background().spawn(async move {
+        let socket = TcpListener::from_std(socket).unwrap();
+        while let Ok((mut stream, _)) = socket.accept().await {
+            let text = Arc::clone(&text);
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                // Whoever asked may have had enough.
+                let _ = stream.write_all(text.as_bytes()).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_exporter_that_says_too_much_costs_the_operator_little_and_the_other_stacks_nothing() {
+    // Alone: its memory is measured.
+    let api = KubeApi::start();
+    api.install_chart();
+    let operator = api.operator(&[]);
+    let namespace = api.namespace("liars").await;
+    let of = |stack: &str| format!("{{\"stack\": \"liars/{stack}\"");
+    let problem = json!({"reason": "NeverHeardOf", "message": "lies ".repeat(2000)});
+    let stacks: Vec<_> = (0..12).map(|number| format!("liar-{number}")).collect();
+    for (number, stack) in stacks.iter().enumerate() {
+        let document = match number % 3 {
+            // A million accounts, in three megabytes.
+            0 => format!(
+                "{}, \"targets\": [{{}}{}]}}",
+                of(stack),
+                ",{}".repeat(1_000_000)
+            ),
+            1 => format!(
+                "{}, \"targets\": [{{\"problems\": [{problem}{}]}}]}}",
+                of(stack),
+                format!(",{problem}").repeat(300)
+            ),
+            _ => format!(
+                "{}, \"build\": \"{}\"}}",
+                of(stack),
+                "endless".repeat(1_000_000)
+            ),
+        };
+        namespace.stack(stack).await;
+        announce(&namespace, stack, answering(&document)).await;
+    }
+    for stack in &stacks {
+        pod_is_ready(&namespace, stack).await;
+    }
+    for (number, stack) in stacks.iter().enumerate() {
+        let reason = if number % 3 == 2 {
+            "ExporterUnreachable"
+        } else {
+            "ConfigurationPending"
+        };
+        namespace
+            .wait_for_condition(stack, "ExporterAvailable", "False", reason)
+            .await;
+    }
+    let told = namespace.of("ServerlessStack").get("liar-1").await.unwrap();
+    let message = condition(&told, "AWSReachable")["message"].to_string();
+    assert!(
+        message.contains("lies") && message.len() < 5000,
+        "{message}"
+    );
+    namespace.stack("checkout").await;
+    many_edits_arrive(&namespace, "checkout").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes: u64 = most
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    // What the chart allows it.
+    assert!(kilobytes < 256 * 1024, "{kilobytes} kB");
 }
 
 #[tokio::test]

@@ -519,9 +519,19 @@ fn kinds_that_are_not_there_are_told_with_what_is_used_instead() {
         service_monitor: Some(BTreeMap::new()),
         prometheus_rules: true,
         route_is_lost: true,
+        misses_grafana: false,
     });
     assert_eq!((&*status, &*reason), ("False", "AlertmanagerConfigAbsent"));
     assert!(message.contains("nightjar render --route"), "{message}");
+    assert!(!message.contains("GrafanaDashboard"), "{message}");
+    let (status, reason, message) = said_of(Monitoring {
+        service_monitor: Some(BTreeMap::new()),
+        prometheus_rules: true,
+        misses_grafana: true,
+        ..Monitoring::default()
+    });
+    assert_eq!((&*status, &*reason), ("True", "AsExpected"));
+    assert!(message.contains("no kind GrafanaDashboard"), "{message}");
 }
 
 #[test]
