@@ -240,6 +240,8 @@ impl Store {
                             tracing::error!(path = %path.display(), cause, "books cannot be used and are set aside: their counters begin at 0");
                         }
                     }
+                    // Somebody gave it up.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => {
                         state.unread.push(path);
                         failed = Some(error);
@@ -253,7 +255,14 @@ impl Store {
         let Some(path) = state.files.get(key) else {
             return Ok(None);
         };
-        Ok(self.read(path)?.ok())
+        match self.read(path) {
+            Ok(found) => Ok(found.ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                state.files.remove(key);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes books, and returns when the disk has them.
@@ -389,6 +398,24 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         std::fs::write(&path, encode(&header, &books())).unwrap();
         assert_eq!(store.load(&header.key).unwrap().unwrap().0, header);
+    }
+
+    #[test]
+    fn books_that_somebody_removes_because_they_cannot_be_read_are_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let header = header("eu-west-1");
+        let path = dir.path().join("111122223333-eu-west-1.books");
+        std::fs::create_dir(&path).unwrap();
+        let store = store(dir.path());
+        let wanted = std::slice::from_ref(&header.key);
+        assert_eq!(store.sort(wanted).unwrap(), []);
+        assert!(store.load(&header.key).is_err());
+        std::fs::remove_dir(&path).unwrap();
+        assert!(store.load(&header.key).unwrap().is_none());
+        store.save(&header, &encode(&header, &books())).unwrap();
+        assert!(store.load(&header.key).unwrap().is_some());
+        std::fs::remove_file(&path).unwrap();
+        assert!(store.load(&header.key).unwrap().is_none());
     }
 
     #[test]
