@@ -87,10 +87,9 @@ async fn an_answer_that_is_lost_after_the_server_did_its_part_does_no_harm() {
             ..Rule::all(Effect::CutAfter)
         }]);
         world.is_meddled_with().await;
-        if world.was_cut().await {
-            world.proxy.clear();
-            world.proxy.open();
-        }
+        world.until_cut_or_done().await;
+        world.proxy.clear();
+        world.proxy.open();
         world.stacks.converges("checkout", &[]).await;
     }
     world.proxy.clear();
@@ -115,15 +114,10 @@ async fn credentials_that_are_refused_for_a_while_are_tried_again() {
 }
 
 impl World {
-    /// Whether a rule that cuts the way struck before all was done without it.
-    async fn was_cut(&self) -> bool {
-        loop {
-            if self.proxy.struck() > 0 {
-                return true;
-            }
-            if self.stacks.differences("checkout", &[]).await.is_empty() {
-                return self.proxy.struck() > 0;
-            }
+    /// Waits until a rule that cuts the way struck, or all was done without it.
+    async fn until_cut_or_done(&self) {
+        let done = async || self.stacks.differences("checkout", &[]).await.is_empty();
+        while self.proxy.struck() == 0 && !done().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
