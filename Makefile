@@ -35,7 +35,7 @@ test-operator: ## The operator against a real kube-apiserver and etcd
 test-cluster: ## The chart and the image in a whole cluster with pods and Prometheus
 	@tests/tier test-cluster
 
-test-incidents: ## Twenty incidents through to a webhook, every panel's query: a quarter of an hour, not in make test
+test-incidents: ## Twenty-one incidents through to a webhook, every panel's query: a quarter of an hour, not in make test
 	@tests/tier test-incidents
 
 bench: ## The figures that are promised, beside their limits; BENCH=name runs a part

@@ -5,21 +5,25 @@
 //! bound's may be a little greater than the next one's. Therefore a bucket is shown as no less than the one before it, and
 //! no more than all values: of numbers that never decrease, the greatest and the least never decrease either.
 //!
-//! All buckets of a row begin in the same minute, else a rate over them would not grow with the bound. When the bounds
-//! change, all begin again at 0, and Prometheus takes it for the reset that it is. The count of all values is that of the
-//! row: it may have begun long before, which no rate sees. The daily comparison has no part in it, because the sketch of a day
-//! is not the sum of those of its minutes: what comes so late is in the count of all values only.
+//! All buckets of a row begin in the same minute, and so do the histogram's own sum and count of all values: else a rate
+//! over them would not grow with the bound, or values from before would seem to be above all bounds. When the bounds
+//! change, all begin again at 0, and Prometheus takes it for the reset that it is. The daily comparison has no part in any
+//! of it, because nothing says how long what it finds took: the sketch of a day is not the sum of those of its minutes. The
+//! row's sum and count, of which the daily comparison takes care, are published beside the histogram.
 
 use serde::{Deserialize, Serialize};
 
 use super::book::{Minute, Span, Tally};
+use super::series::Stat;
 use crate::api::Bound;
 
-/// The buckets of a row; none where no histogram is wanted.
+/// The histogram of a row: its buckets, none where no histogram is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buckets {
     /// The first minute that they count.
     from: Minute,
+    sum: Tally,
+    count: Tally,
     tallies: Vec<(Bound, Tally)>,
 }
 
@@ -30,6 +34,7 @@ impl Buckets {
         Self {
             from,
             tallies: tallies.collect(),
+            ..Self::default()
         }
     }
 
@@ -53,32 +58,56 @@ impl Buckets {
         }
     }
 
-    /// Takes over the counts up to a bound, as [`Tally::fold`] does.
-    pub fn fold(&mut self, bound: Bound, answer: &[(Minute, i128)], span: Span, settle: Minute) {
+    /// Takes over sums, counts or counts up to a bound, as [`Tally::fold`] does.
+    pub fn fold(&mut self, stat: Stat, answer: &[(Minute, i128)], span: Span, settle: Minute) {
+        if self.is_empty() {
+            return;
+        }
+        let tally = match stat {
+            Stat::Sum => Some(&mut self.sum),
+            Stat::SampleCount => Some(&mut self.count),
+            Stat::Below(bound) => {
+                let mut tallies = self.tallies.iter_mut();
+                tallies.find(|(known, _)| *known == bound).map(|(_, t)| t)
+            }
+            _ => None,
+        };
         let counted = answer.iter().filter(|(minute, _)| *minute >= self.from);
         let counted: Vec<_> = counted.copied().collect();
-        if let Some((_, tally)) = self.tallies.iter_mut().find(|(known, _)| *known == bound) {
+        if let Some(tally) = tally {
             tally.fold(&counted, span, settle);
         }
     }
 
+    fn tallies(&mut self) -> impl Iterator<Item = &mut Tally> {
+        let buckets = self.tallies.iter_mut().map(|(_, tally)| tally);
+        [&mut self.sum, &mut self.count].into_iter().chain(buckets)
+    }
+
     /// Goes on at a later minute without what lies between.
     pub fn skip(&mut self, to: Minute) {
-        for (_, tally) in &mut self.tallies {
-            tally.skip(to);
-        }
+        self.tallies().for_each(|tally| tally.skip(to));
     }
 
     /// Lets the world see all that was counted.
     pub fn show(&mut self) {
-        for (_, tally) in &mut self.tallies {
-            tally.show();
-        }
+        self.tallies().for_each(Tally::show);
     }
 
-    /// What is shown of each, in millionths, where `count` is what is shown of all values.
-    pub fn shown(&self, count: i128) -> Vec<(Bound, i128)> {
+    /// What is shown of the sum of all values, in millionths of the base unit.
+    pub fn sum(&self) -> i128 {
+        self.sum.shown()
+    }
+
+    /// What is shown of the count of all values, in millionths.
+    pub fn count(&self) -> i128 {
+        self.count.shown()
+    }
+
+    /// What is shown of each bucket, in millionths.
+    pub fn shown(&self) -> Vec<(Bound, i128)> {
         let mut least = 0;
+        let count = self.count();
         let shown = self.tallies.iter().map(|(bound, tally)| {
             least = tally.shown().max(least).min(count);
             (*bound, least)
@@ -109,10 +138,14 @@ mod tests {
     fn minutes_from_before_the_buckets_are_not_in_them() {
         let mut buckets = Buckets::new(&bounds(), Minute(100));
         let answer = [(Minute(99), 5_000_000), (Minute(100), 7_000_000)];
-        buckets.fold(bounds()[0], &answer, minutes(95, 105), Minute(101));
+        let stats = [Stat::Sum, Stat::SampleCount, Stat::Below(bounds()[0])];
+        for stat in stats {
+            buckets.fold(stat, &answer, minutes(95, 105), Minute(101));
+        }
         buckets.show();
         let seven = bounds().map(|bound| (bound, 7_000_000));
-        assert_eq!(buckets.shown(9_000_000), seven);
+        assert_eq!(buckets.shown(), seven);
+        assert_eq!((buckets.sum(), buckets.count()), (7_000_000, 7_000_000));
     }
 
     #[test]
@@ -121,7 +154,8 @@ mod tests {
         let full = || {
             let mut buckets = Buckets::new(&bounds(), Minute(100));
             let answer = [(Minute(100), 7_000_000)];
-            buckets.fold(bounds()[0], &answer, minutes(95, 105), Minute(101));
+            let below = Stat::Below(bounds()[0]);
+            buckets.fold(below, &answer, minutes(95, 105), Minute(101));
             buckets
         };
         let begun_again = Buckets::new(&bounds(), Minute(200));
@@ -149,9 +183,8 @@ mod tests {
             polls in proptest::collection::vec((1..8_i64, 0..4_i64, proptest::collection::vec(0..3_000_000_i128, 40)), 1..20),
         ) {
             let mut buckets = Buckets::new(&bounds(), Minute(2));
-            let mut count = Tally::default();
             let (mut through, mut now) = (Minute(0), Minute(0));
-            let mut before = buckets.shown(0);
+            let mut before = buckets.shown();
             for (step, unsettled, values) in polls {
                 now = Minute(now.0 + step);
                 let (span, settle) = (minutes(through.0, now.0), now.back(unsettled).max(through));
@@ -159,15 +192,14 @@ mod tests {
                 let mut answer = || -> Vec<_> {
                     (span.from.0..span.to.0).map(|m| (Minute(m), values.next().unwrap_or_default())).collect()
                 };
-                count.fold(&answer(), span, settle);
+                buckets.fold(Stat::SampleCount, &answer(), span, settle);
                 for bound in bounds() {
-                    buckets.fold(bound, &answer(), span, settle);
+                    buckets.fold(Stat::Below(bound), &answer(), span, settle);
                 }
-                count.show();
                 buckets.show();
-                let shown = buckets.shown(count.shown());
+                let shown = buckets.shown();
                 prop_assert!(shown.windows(2).all(|pair| pair[0].1 <= pair[1].1));
-                prop_assert!(shown.iter().all(|(_, value)| *value <= count.shown()));
+                prop_assert!(shown.iter().all(|(_, value)| *value <= buckets.count()));
                 prop_assert!(shown.iter().zip(&before).all(|(now, before)| now.1 >= before.1));
                 (before, through) = (shown, settle);
             }

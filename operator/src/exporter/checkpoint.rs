@@ -28,7 +28,7 @@ use super::watched::SavedSubject;
 /// The beginning of each file.
 const MAGIC: &[u8; 16] = b"nightjar books\n\0";
 /// What follows is laid out as [`Header`] and [`Books`] are in this version.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const SUFFIX: &str = ".books";
 
 /// Whose books they are.

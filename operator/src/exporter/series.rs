@@ -274,11 +274,12 @@ impl Series {
                     folded.absurd += absurd;
                     let tally = self.tally(*stat);
                     folded.corrections += tally.fold(&amounts, span, settle);
+                    self.buckets.fold(*stat, &amounts, span, settle);
                 }
-                Stat::Below(bound) => {
+                Stat::Below(_) => {
                     let (amounts, absurd) = self.amounts(*stat, points, span);
                     folded.absurd += absurd;
-                    self.buckets.fold(*bound, &amounts, span, settle);
+                    self.buckets.fold(*stat, &amounts, span, settle);
                 }
                 Stat::Maximum | Stat::Average => read.push((Reads::Greatest, points)),
                 Stat::Quantile(quantile) => read.push((Reads::Quantile(*quantile), points)),
@@ -733,8 +734,9 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_corrects_what_was_missed_and_not_the_rounding_of_fractions() {
+    fn a_comparison_corrects_what_was_missed_and_not_the_rounding_of_fractions_nor_the_histogram() {
         let mut series = series("Duration");
+        series.buckets = Buckets::new(&[crate::api::Bound::parse("1").unwrap()], Minute(100));
         series.through = Minute(DAY);
         let span = minutes(100, DAY);
         let points = |milliseconds: f64, count: f64| {
@@ -747,5 +749,7 @@ mod tests {
         series.sum.show();
         series.count.show();
         assert_eq!((series.sum.shown(), series.count.shown()), (0, 1_000_000));
+        series.buckets.show();
+        assert_eq!(series.buckets.count(), 0);
     }
 }

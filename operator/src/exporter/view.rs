@@ -157,11 +157,11 @@ pub(super) fn rows(
 }
 
 fn histogram(series: &Series) -> Option<RowValue> {
-    let count = series.count.shown();
-    (!series.buckets.is_empty()).then(|| RowValue::Histogram {
-        sum: series.sum.shown(),
-        count,
-        buckets: series.buckets.shown(count),
+    let buckets = &series.buckets;
+    (!buckets.is_empty()).then(|| RowValue::Histogram {
+        sum: buckets.sum(),
+        count: buckets.count(),
+        buckets: buckets.shown(),
     })
 }
 

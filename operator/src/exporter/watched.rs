@@ -454,7 +454,7 @@ mod tests {
         watched.announced(1, 1000);
         watched.show(1, 1030, 30);
         let bounds = [Bound::parse("0.1").unwrap()];
-        let buckets = |watched: &Watched| watched.series[place].buckets.shown(i128::MAX);
+        let buckets = |watched: &Watched| watched.series[place].buckets.shown();
         watched.want_buckets(&bounds, |metric| metric.cloudwatch == "Errors", Minute(104));
         assert!(
             !watched.held() && buckets(&watched).is_empty(),

@@ -2,8 +2,7 @@
 //!
 //! Where the stack has histograms each request counts by itself: good are those up to a bound. That is the greatest bound
 //! which is not above the objective's, so that no request which is too slow counts as good; where it is lower, the
-//! alert's text says so. Until the buckets have been there for two windows nothing is judged: what is counted before they
-//! begin would seem slow. Without histograms, and where CloudWatch has no counts, all requests of a poll are as good as a
+//! alert's text says so. Without histograms, and where CloudWatch has no counts, all requests of a poll are as good as a
 //! quantile of theirs.
 
 use super::objectives::{Expressions, seconds};
@@ -59,20 +58,10 @@ impl Judges {
         let by_histogram = self.bound.zip(histogram(family)).map(|(bound, histogram)| {
             let le = format!(",le=\"{bound}\"");
             let bucket = format!("{histogram}_bucket{{{selector}{le}}}");
-            // Buckets that began within the window, again or for the first time, lack what was counted before; and from
-            // a sample at 0 a rate is not continued to the window's beginning, which until the first poll thereafter
-            // would look like slow requests.
-            let twice = Duration::from_secs(2 * window.as_secs());
-            let whole = format!(
-                "and sum({bucket} offset {twice}) unless sum(resets({bucket}[{twice}])) > 0"
-            );
+            // A histogram's count begins with its buckets, and holds what they hold.
             let all = sum(&format!("{histogram}_count"), "");
             let good = sum(&format!("{histogram}_bucket"), &le);
-            (
-                bucket,
-                format!("clamp_min({all} - {good}, 0) {whole}"),
-                format!("{all} {whole}"),
-            )
+            (bucket, format!("clamp_min({all} - {good}, 0)"), all)
         });
         let (bad, all) = match (by_histogram, by_quantile) {
             (Some((bucket, bad, all)), Some((roughly_bad, roughly_all))) => (

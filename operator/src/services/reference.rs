@@ -108,10 +108,10 @@ fn metrics() -> String {
          A `rate()` over a counter needs a window of at least twice the polling interval in effect plus the 3 minutes in \
          which a minute settles: 13 minutes at the default of 5m, 5 minutes at 1m. `nightjar_exporter_rate_window_seconds` is \
          that window.\n\n\
-         With `spec.latency.histograms` each distribution is published as a histogram too, whose buckets count from the minute on \
-         in which it began; the bucket `+Inf`, `_sum` and `_count` are those of the summary. CloudWatch computes the buckets from a \
-         sketch of the values: they may hold fractions, and values that only the daily comparison finds are in `+Inf` alone. Where \
-         CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n",
+         With `spec.latency.histograms` each distribution is published as a histogram too, all of which counts from the minute on \
+         in which its buckets began. CloudWatch computes the buckets from a sketch of the values: they may hold fractions. Values \
+         that only the daily comparison finds are in the summary's `_sum` and `_count` and not in the histogram's, because nothing \
+         says in which bucket they belong. Where CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n",
     );
     for id in ServiceId::ALL {
         let service = id.service();

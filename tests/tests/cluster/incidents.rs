@@ -75,6 +75,7 @@ const ROWS: &[Row] = &[
     row("a permission is lost", "denied", "NightjarPermissionMissing", "chat", ("action", "lambda:ListFunctions"), "refuses lambda:ListFunctions"),
     row("CloudWatch fails in a region", "outage", "NightjarPollFailing", "chat", ("region", "eu-west-2"), "CloudWatch has not answered"),
     row("more series than the stack allows", "capped", "NightjarSeriesCapped", "chat", ("stack", "capped"), "leaves out"),
+    row("the budget is used up", "thrifty", "NightjarBudgetExhausted", "pager", ("stack", "thrifty"), "Polling has stopped: the budget of thrifty is too small"),
     row("the exporter's pod is gone", "dark", "NightjarExporterDown", "pager", ("stack", "dark"), "The exporter of the stack dark is not scraped"),
 ];
 
@@ -255,6 +256,10 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
             json!({"regions": ["us-west-2"], "select": [{"names": ["capped-*"]}], "services": {"lambda": {}}}),
         ),
         (
+            "thrifty",
+            json!({"regions": ["us-west-2"], "select": [{"names": ["thrifty-*"]}], "services": {"lambda": {}}}),
+        ),
+        (
             "dark",
             json!({"regions": ["us-west-2"], "select": [{"names": ["dark-*"]}], "services": {"lambda": {}}}),
         ),
@@ -335,6 +340,10 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
     ]);
     patch("capped", &json!({"collection": {"maxSeries": 100}}));
     patch(
+        "thrifty",
+        &json!({"collection": {"budgetUsdPerMonth": "0.01"}}),
+    );
+    patch(
         "dark",
         &json!({"exporter": {"resources": {"requests": {"cpu": "1000"}}}}),
     );
@@ -367,6 +376,10 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
 
     simulator.set_faults(Vec::new());
     patch("capped", &json!({"collection": {"maxSeries": null}}));
+    patch(
+        "thrifty",
+        &json!({"collection": {"budgetUsdPerMonth": null}}),
+    );
     patch("dark", &json!({"exporter": {"resources": null}}));
     until_within(
         Duration::from_mins(25),
