@@ -277,7 +277,7 @@ async fn exporter(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         size as f64 / 1e6,
         "MB",
         40.0,
-        "static, without link-time optimisation",
+        "static, as it is shipped",
     )];
     for (functions, limit) in [(100, 20.0), (1000, 30.0), (10_000, 120.0)] {
         let exporter =
