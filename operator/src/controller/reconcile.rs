@@ -26,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 /// in the status what did not answer.
 const APPLYING: Duration = Duration::from_secs(20);
 const LOOKING: Duration = Duration::from_secs(30);
+/// A stack that failed gets twice the time, then twice that, so often: else an API server that is slow would see the
+/// same beginning of it for ever.
+const DOUBLINGS: u32 = 3;
 /// So many lost races in a row are no accident: the status says so.
 const RACES: u32 = 3;
 /// A stack on its way to Ready is looked at after as long again as nothing has changed, within these.
@@ -46,11 +49,14 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
     }
     scope.metrics.in_flight.inc();
     let started = Instant::now();
-    let result = tokio::time::timeout(TIMEOUT, async {
+    let failures = scope.recall(&guarded.uid().unwrap_or_default()).failures;
+    let times = 2_u32.pow(failures.min(DOUBLINGS));
+    let timeout = TIMEOUT * times;
+    let result = tokio::time::timeout(timeout, async {
         scope.warmed_up().await;
         match &guarded.0 {
             Ok(stack) if stack.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
-            Ok(stack) => reconcile_stack(stack, &scope, started).await,
+            Ok(stack) => reconcile_stack(stack, &scope, started, times).await,
             Err(invalid) => {
                 report_undecodable(invalid, &scope).await;
                 Ok(Action::await_change())
@@ -58,7 +64,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
         }
     })
     .await
-    .unwrap_or_else(|_| Err(Error::Timeout(TIMEOUT.as_secs())));
+    .unwrap_or_else(|_| Err(Error::Timeout(timeout.as_secs())));
     scope.metrics.reconciled(started.elapsed());
     scope.metrics.in_flight.dec();
     result
@@ -100,13 +106,15 @@ async fn reconcile_stack(
     stack: &ServerlessStack,
     scope: &Scope,
     started: Instant,
+    times: u32,
 ) -> Result<Action, Error> {
     let failures = scope.recall(&stack.uid().unwrap_or_default()).failures;
     let mut applied = Applied::default();
-    let until = started + APPLYING;
+    let (applying, looking) = (APPLYING * times, LOOKING * times);
+    let until = started + applying;
     let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
     let known = tokio::time::timeout_at(until.into(), known).await;
-    let known = known.unwrap_or(Err(Error::Timeout(APPLYING.as_secs())));
+    let known = known.unwrap_or(Err(Error::Timeout(applying.as_secs())));
     let is_known = known.is_ok();
     let ((shards, looked), made_storage) = match known {
         Ok(known) => known,
@@ -146,9 +154,9 @@ async fn reconcile_stack(
         looked
     } else {
         let ask_after = pace(stack, scope) / 2;
-        let looking = look(stack, scope, Freshness::Watched, ask_after);
-        let looked = tokio::time::timeout_at((started + LOOKING).into(), looking).await;
-        let looked = looked.unwrap_or(Err(Error::Timeout(LOOKING.as_secs())));
+        let looked = look(stack, scope, Freshness::Watched, ask_after);
+        let looked = tokio::time::timeout_at((started + looking).into(), looked).await;
+        let looked = looked.unwrap_or(Err(Error::Timeout(looking.as_secs())));
         looked.unwrap_or_else(|error| {
             applied.failed.push(error);
             Looked {

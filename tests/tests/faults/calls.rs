@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, WRITES};
+use serde_json::json;
 
 use crate::World;
 
@@ -41,6 +42,27 @@ async fn a_server_that_is_overloaded_is_asked_again_soon_whatever_pause_it_names
         is_put_right(&world, rule).await;
     }
     world.proxy.clear();
+    world.is_well("checkout").await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_five_seconds_for_each_answer_only_makes_all_slow() {
+    let world = World::new("calls-slow").await;
+    world.operator.dies();
+    world.proxy.set([Rule {
+        // Whoever leads has to say so in time.
+        except: &["leases"],
+        ..Rule::all(Effect::Delay(Duration::from_secs(5)))
+    }]);
+    // One that knows nothing yet.
+    world.operator.restart();
+    world.apply("slow", &json!({})).await;
+    world.stacks.converges("slow", &[]).await;
+    world.says("slow", "SpecValid", "True", "").await;
+    world.apply("slow", &json!({"tags": ["slow"]})).await;
+    world.stacks.converges("slow", &[]).await;
+    world.proxy.clear();
+    world.is_well("slow").await;
     world.is_well("checkout").await;
 }
 
