@@ -5,6 +5,7 @@
 
 pub mod fault_proxy;
 pub mod oracles;
+pub mod wire;
 
 use std::fmt::Debug;
 use std::fs;
@@ -417,7 +418,7 @@ impl KubeApi {
         ];
         if !arguments
             .iter()
-            .any(|argument| argument.starts_with("--lease-name"))
+            .any(|argument| argument.starts_with("--lease-name="))
         {
             all.push("--lease-name=nightjar".to_owned());
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightjar_tests::kube_api::KubeApi;
+use nightjar_tests::kube_api::wire::Wire;
 use serde_json::json;
 
 use crate::World;
@@ -81,4 +82,28 @@ async fn an_api_server_that_dies_that_loses_its_store_or_that_gets_another_certi
     namespace.apply("ServerlessStack", &edit("another")).await;
     namespace.converges("checkout", &[]).await;
     namespace.status_is_true("checkout").await;
+}
+
+#[tokio::test]
+async fn a_tls_handshake_or_an_answer_that_stops_in_the_middle_is_given_up_and_tried_again() {
+    let api = KubeApi::start();
+    api.install_chart();
+    let wire = Wire::start(&api);
+    let operator = api.operator_by(Some(&wire.url), &["--lease-namespace=default"]);
+    operator.supervise();
+    let namespace = api.namespace("shop").await;
+    namespace.stack("checkout").await;
+    namespace.converges("checkout", &[]).await;
+    // Nothing at all, the beginning of a handshake, and after it the beginning of an answer.
+    for (bytes, connections) in [(0, 12), (100, 12), (6000, 4)] {
+        wire.pass(bytes);
+        let edit = crate::stack("checkout", &json!({"tags": [format!("after-{bytes}")]}));
+        namespace.apply("ServerlessStack", &edit).await;
+        // Those of the first try, and some of later ones.
+        wire.until_stalled(connections).await;
+        wire.open();
+        namespace.converges("checkout", &[]).await;
+    }
+    namespace.status_is_true("checkout").await;
+    operator.metrics_are_sound().await;
 }
