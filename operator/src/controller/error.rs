@@ -60,6 +60,17 @@ pub enum Error {
         /// What the stack says now.
         wanted: Option<Box<Storage>>,
     },
+    /// A kind may not be watched.
+    #[error(
+        "the operator may not list and watch the kind {kind} and does not see when such an object is changed: {message} (compare its \
+         ClusterRole with the chart's)"
+    )]
+    Unwatched {
+        /// The kind.
+        kind: &'static str,
+        /// What the API server said.
+        message: String,
+    },
     /// What our decision rests on has changed meanwhile.
     #[error("{kind} {namespace}/{name} changed meanwhile")]
     Outdated {
@@ -94,6 +105,7 @@ impl Error {
             Self::Object { .. } if self.is_race() => Reason::Contested,
             Self::Object { .. }
             | Self::NoAnswer { .. }
+            | Self::Unwatched { .. }
             | Self::Stack(_)
             | Self::Unheard
             | Self::Status(_)
@@ -109,7 +121,11 @@ impl Error {
             | Self::NoAnswer { kind, .. }
             | Self::Outdated { kind, .. } => Some(*kind),
             Self::Storage { .. } => Some(Kind::StatefulSet),
-            Self::Stack(_) | Self::Unheard | Self::Status(_) | Self::Timeout(_) => None,
+            Self::Unwatched { .. }
+            | Self::Stack(_)
+            | Self::Unheard
+            | Self::Status(_)
+            | Self::Timeout(_) => None,
         }
     }
 
@@ -121,6 +137,9 @@ impl Error {
             | Self::NoAnswer { name, .. }
             | Self::Outdated { name, .. }
             | Self::Storage { name, .. } => name,
+            Self::Unwatched { kind, .. } => {
+                return Kind::OPTIONAL.iter().any(|one| one.as_str() == *kind);
+            }
             Self::Stack(_) | Self::Unheard | Self::Status(_) | Self::Timeout(_) => return false,
         };
         match self.kind() {
@@ -155,7 +174,7 @@ impl Error {
 
     /// Whether trying again does not help.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Storage { .. })
+        matches!(self, Self::Storage { .. } | Self::Unwatched { .. })
     }
 
     /// Whether the next try may well succeed, without anything being wrong: the object changed
@@ -169,6 +188,7 @@ impl Error {
             Self::NameConflict { .. }
             | Self::NoAnswer { .. }
             | Self::Storage { .. }
+            | Self::Unwatched { .. }
             | Self::Stack(_)
             | Self::Status(_)
             | Self::Timeout(_) => false,

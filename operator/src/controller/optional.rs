@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::apply::{Kind, Meta, compact};
 use super::metrics::Metrics;
-use super::trouble::{ShortBackoff, Trouble, innermost};
+use super::trouble::{Refused, ShortBackoff, Trouble, innermost};
 use super::watches::{Owner, owner_of};
 
 /// The optional kinds that the cluster has.
@@ -115,10 +115,11 @@ pub async fn follow(
     mut presence: watch::Receiver<Option<Served>>,
     owners: mpsc::UnboundedSender<Owner>,
     metrics: Arc<Metrics>,
+    refused: Refused,
 ) {
     let has_it = |served: &Option<Served>| served.as_ref().map(|served| served.contains(&kind));
     let mut pauses = ShortBackoff::default();
-    let mut trouble = Trouble::new(kind.as_str(), metrics);
+    let mut trouble = Trouble::new(kind.as_str(), metrics, refused);
     loop {
         let there = match presence.wait_for(Option::is_some).await {
             Ok(served) => has_it(&served) == Some(true),

@@ -146,6 +146,7 @@ async fn reconcile_stack(
             "objects written"
         );
     }
+    applied.failed.extend(scope.refused.told(Instant::now()));
     for contested in &applied.contested {
         tell_contested(scope, stack, contested).await;
     }

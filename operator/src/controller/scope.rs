@@ -21,6 +21,7 @@ use super::metrics::Metrics;
 use super::optional::Served;
 use super::readings::Readings;
 use super::resolve::{ExporterArgs, Resolved, Shards};
+use super::trouble::Refused;
 use super::watches::{Around, Owner, Waiting};
 use crate::api::ServerlessStack;
 use crate::api::stack_status::ServerlessStackStatus;
@@ -43,6 +44,8 @@ pub struct Scope {
     pub(super) leadership: Leadership,
     pub(super) metrics: Arc<Metrics>,
     pub(super) waiting: Waiting,
+    /// What it may not watch.
+    pub(super) refused: Refused,
     warm: OnceCell<()>,
     /// By UID of the stack. Losing it costs some requests, nothing else.
     memory: Mutex<HashMap<String, Memory>>,
@@ -80,6 +83,7 @@ impl Scope {
         seen: Seen,
         waiting: Waiting,
         news: mpsc::UnboundedSender<Owner>,
+        refused: Refused,
     ) -> Self {
         let Around {
             client,
@@ -108,6 +112,7 @@ impl Scope {
             leadership: leadership.clone(),
             metrics: Arc::clone(metrics),
             waiting,
+            refused,
             warm: OnceCell::new(),
             memory: Mutex::default(),
         }

@@ -4,13 +4,15 @@
 //! other. The watches of one kube `Controller` share one backoff, so that an error of one delays
 //! what all the others have to tell; hence no error of a watch ever gets as far as the controller.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 
+use super::error::Error;
 use super::metrics::Metrics;
 use super::reconcile::jittered;
 
@@ -24,6 +26,10 @@ const AGAIN: Duration = Duration::from_mins(5);
 /// seconds of its end. kube's own go up to 30 s.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
+/// How long a watch is refused before stacks say so: an API server that has just started may not know yet who may do
+/// what. And how long after the last refusal they say it: a watch that goes on where it was shows nothing of it.
+const LASTS: Duration = Duration::from_secs(10);
+
 /// How a watch is asked for.
 pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(LENGTH)
@@ -36,11 +42,58 @@ pub fn untroubled<T>(
     // and would end the growing of the pauses.
     objects: impl Stream<Item = Result<T, watcher::Error>>,
     metrics: Arc<Metrics>,
+    refused: Refused,
 ) -> impl Stream<Item = T> {
-    let mut trouble = Trouble::new(kind, metrics);
+    let mut trouble = Trouble::new(kind, metrics, refused);
     objects
         .backoff(ShortBackoff::default())
         .filter_map(move |object| std::future::ready(trouble.passed(object)))
+}
+
+/// The kinds that may not be watched now.
+#[derive(Clone, Debug, Default)]
+pub struct Refused(Arc<Mutex<BTreeMap<&'static str, Refusal>>>);
+
+#[derive(Debug)]
+struct Refusal {
+    first: Instant,
+    last: Instant,
+    /// The API server's words.
+    message: String,
+}
+
+impl Refused {
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, Refusal>> {
+        self.0.lock().expect("no panic while the map is held")
+    }
+
+    /// A kind was refused with these words, or it is not known any more whether it is.
+    fn note(&self, kind: &'static str, message: Option<String>, now: Instant) {
+        let mut kinds = self.kinds();
+        let before = kinds.remove(kind);
+        let Some(message) = message else { return };
+        let before = before.filter(|refusal| now - refusal.last < LASTS);
+        let refusal = Refusal {
+            first: before.map_or(now, |refusal| refusal.first),
+            last: now,
+            message,
+        };
+        kinds.insert(kind, refusal);
+    }
+
+    /// What stacks say of it.
+    pub fn told(&self, now: Instant) -> Vec<Error> {
+        let kinds = self.kinds();
+        let lasting = kinds
+            .iter()
+            .filter(|(_, refusal)| now - refusal.first >= LASTS && now - refusal.last < LASTS);
+        lasting
+            .map(|(kind, refusal)| Error::Unwatched {
+                kind,
+                message: refusal.message.clone(),
+            })
+            .collect()
+    }
 }
 
 /// The errors of one watch.
@@ -48,15 +101,17 @@ pub fn untroubled<T>(
 pub struct Trouble {
     kind: &'static str,
     metrics: Arc<Metrics>,
+    refused: Refused,
     told: Option<(String, Instant)>,
 }
 
 impl Trouble {
     /// None yet.
-    pub const fn new(kind: &'static str, metrics: Arc<Metrics>) -> Self {
+    pub const fn new(kind: &'static str, metrics: Arc<Metrics>, refused: Refused) -> Self {
         Self {
             kind,
             metrics,
+            refused,
             told: None,
         }
     }
@@ -78,6 +133,7 @@ impl Trouble {
     /// The watch works (again).
     pub fn is_over(&mut self) {
         if self.told.take().is_some() {
+            self.refused.note(self.kind, None, Instant::now());
             tracing::info!(kind = self.kind, "the watch works again");
         }
     }
@@ -85,6 +141,7 @@ impl Trouble {
     /// Once, and again when it is another or lasts.
     pub fn tell(&mut self, error: &watcher::Error) {
         self.metrics.watch_failed(self.kind);
+        self.refused.note(self.kind, refusal(error), Instant::now());
         let error = innermost(error);
         if let Some((told, at)) = &self.told
             && *told == error
@@ -99,6 +156,19 @@ impl Trouble {
             "a watch failed, trying again until it works (404: install the CRD; 403: compare the operator's ClusterRole with the chart's)"
         );
         self.told = Some((error, Instant::now()));
+    }
+}
+
+/// What the API server says to whoever may not watch.
+fn refusal(error: &watcher::Error) -> Option<String> {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
+        error
+    else {
+        return None;
+    };
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Some(status.message.clone()),
+        _ => None,
     }
 }
 
@@ -160,9 +230,10 @@ mod tests {
     async fn an_error_of_a_watch_delays_nothing_but_what_comes_after_it_and_is_counted() {
         let metrics = Arc::new(Metrics::new());
         let objects = stream::iter([Ok(1), Err(error()), Err(error()), Ok(2)]);
-        let shown: Vec<i32> = untroubled("Service", objects, Arc::clone(&metrics))
-            .collect()
-            .await;
+        let shown: Vec<i32> =
+            untroubled("Service", objects, Arc::clone(&metrics), Refused::default())
+                .collect()
+                .await;
         assert_eq!(shown, [1, 2]);
         let text = metrics.encode(&super::super::metrics::Now::default());
         assert!(
@@ -182,12 +253,29 @@ mod tests {
 
     #[test]
     fn an_error_that_stays_the_same_is_told_once_and_again_after_it_was_over() {
-        let mut trouble = Trouble::new("Service", Arc::new(Metrics::new()));
+        let mut trouble = Trouble::new("Service", Arc::new(Metrics::new()), Refused::default());
         trouble.tell(&error());
         let first = trouble.told.clone();
         trouble.tell(&error());
         assert_eq!(trouble.told, first);
         trouble.is_over();
         assert_eq!(trouble.told, None);
+    }
+
+    #[test]
+    fn stacks_say_that_a_kind_may_not_be_watched_when_it_lasts_and_as_long_as_it_does() {
+        let (refused, start) = (Refused::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for seconds in (0..=12).step_by(3) {
+            assert!(refused.told(after(seconds)).len() == usize::from(seconds >= 12));
+            refused.note("Service", Some("no".to_owned()), after(seconds));
+        }
+        assert_eq!(refused.told(after(21)).len(), 1);
+        // The watch goes on where it was, and shows nothing.
+        assert_eq!(refused.told(after(22)).len(), 0);
+        refused.note("Service", Some("no".to_owned()), after(40));
+        assert_eq!(refused.told(after(41)).len(), 0);
+        refused.note("Service", None, after(52));
+        assert_eq!(refused.told(after(52)).len(), 0);
     }
 }

@@ -28,7 +28,7 @@ use super::metrics::Metrics;
 use super::optional::{self, Served};
 use super::resolve::ExporterArgs;
 use super::scope::Scope;
-use super::trouble::{self, untroubled};
+use super::trouble::{self, Refused, untroubled};
 use crate::api::ServerlessStack;
 
 /// Names the stack that owns an object.
@@ -67,6 +67,7 @@ pub fn scope(
         ..
     } = around;
     let waiting = Waiting::default();
+    let refused = Refused::default();
     let (stacks, writer) = reflector::store();
     let api: Api<Guarded> = typed(client, namespace);
     let changes = watcher(api, trouble::config())
@@ -75,7 +76,12 @@ pub fn scope(
         .applied_objects()
         // Our own writes of the status are no news.
         .predicate_filter(predicates::generation, PredicateConfig::default());
-    let changes = untroubled("ServerlessStack", changes, Arc::clone(metrics));
+    let changes = untroubled(
+        "ServerlessStack",
+        changes,
+        Arc::clone(metrics),
+        refused.clone(),
+    );
     let changes = changes.inspect({
         let waiting = waiting.clone();
         move |stack| waiting.add(ObjectRef::from_obj(stack))
@@ -97,7 +103,7 @@ pub fn scope(
             .reflect(writer)
             .touched_objects();
         causes.push(
-            untroubled(kind.as_str(), changes, Arc::clone(metrics))
+            untroubled(kind.as_str(), changes, Arc::clone(metrics), refused.clone())
                 .filter_map(|object| ready(owner_of(&object.metadata)))
                 .boxed(),
         );
@@ -113,6 +119,7 @@ pub fn scope(
             served.clone(),
             owners.clone(),
             Arc::clone(metrics),
+            refused.clone(),
         ));
     }
 
@@ -124,9 +131,14 @@ pub fn scope(
         .reflect(writer)
         .touched_objects();
     causes.push(
-        untroubled("EndpointSlice", changes, Arc::clone(metrics))
-            .filter_map(|slice| ready(stack_of(&slice.metadata)))
-            .boxed(),
+        untroubled(
+            "EndpointSlice",
+            changes,
+            Arc::clone(metrics),
+            refused.clone(),
+        )
+        .filter_map(|slice| ready(stack_of(&slice.metadata)))
+        .boxed(),
     );
 
     // How many pods are ready is not in the metadata.
@@ -137,7 +149,7 @@ pub fn scope(
         .reflect(writer)
         .touched_objects();
     causes.push(
-        untroubled("StatefulSet", changes, Arc::clone(metrics))
+        untroubled("StatefulSet", changes, Arc::clone(metrics), refused.clone())
             .filter_map(|set| ready(owner_of(&set.metadata)))
             .boxed(),
     );
@@ -164,7 +176,7 @@ pub fn scope(
     });
     controller = controller.reconcile_all_on(select(led, other_kinds).inspect(move |()| all()));
 
-    let scope = Scope::new(around, stacks, slices, sets, seen, waiting, owners);
+    let scope = Scope::new(around, stacks, slices, sets, seen, waiting, owners, refused);
     (Arc::new(scope), controller)
 }
 
