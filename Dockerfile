@@ -22,6 +22,8 @@ LABEL org.opencontainers.image.title="nightjar" \
 COPY --from=certificates ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --chmod=0755 ${BINARY} /bin/nightjar
 
+# One heap for all threads: glibc would keep one for each, and a third more memory of an exporter with 10,000 functions.
+ENV MALLOC_ARENA_MAX=1
 # A number, so that runAsNonRoot can be checked.
 USER 65532:65532
 EXPOSE 9988 9989

@@ -164,6 +164,7 @@ fn spawn(
         .append(true)
         .open(dir.join("log"))?;
     command
+        .env("MALLOC_ARENA_MAX", "1") // as in the image
         .args(["exporter", "--aws-timeout", "10m"])
         .args(["--listen", &address.to_string(), "--config"])
         .arg(dir.join("stack.yaml"))

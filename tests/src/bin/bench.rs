@@ -224,6 +224,7 @@ impl Exporter {
             .arg(&config)
             .arg("--state-dir")
             .arg(dir.path().join("state"))
+            .env("MALLOC_ARENA_MAX", "1") // as in the image
             .env("AWS_ENDPOINT_URL", simulator.url())
             .env("AWS_ACCESS_KEY_ID", "AKIABENCH")
             .env("AWS_SECRET_ACCESS_KEY", "bench")

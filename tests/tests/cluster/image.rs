@@ -37,6 +37,8 @@ fn the_image_holds_a_static_binary_and_certificates_and_runs_as_nobody() {
     // By number, so that a kubelet can tell that it is not root.
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"][0], "/bin/nightjar");
+    let environment = config["config"]["Env"].to_string();
+    assert!(environment.contains("MALLOC_ARENA_MAX=1"), "{environment}");
 
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().to_str().unwrap();

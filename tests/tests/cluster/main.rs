@@ -13,6 +13,7 @@ mod image;
 mod incidents;
 mod kubectl;
 mod panels;
+mod pods;
 
 use std::process::Command;
 
