@@ -17,9 +17,11 @@ use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::keys::{Owners, Signers};
 use super::pace::Paces;
-use super::transport::{Paced, UNDER};
+use super::transport::{Paced, UNDER, Under};
 use super::{AwsError, Clock, credentials};
+use crate::api::Reason;
 use crate::exporter::telemetry::Telemetry;
 
 /// Attempts of one request.
@@ -134,6 +136,9 @@ impl Connector {
             telemetry: self.telemetry.clone(),
             paces: Paces::default(),
             clock: Clock::default(),
+            signers: Signers::default(),
+            owners: Owners::default(),
+            patience: self.timeout / 4,
         }
     }
 }
@@ -179,7 +184,15 @@ pub struct Clients {
     telemetry: Telemetry,
     paces: Paces,
     clock: Clock,
+    /// What signed the requests of these clients.
+    signers: Signers,
+    /// Whose keys are, of all that were made of the same clients.
+    owners: Owners,
+    /// How long it is waited to learn whose keys are.
+    patience: Duration,
 }
+
+const WHOSE: &str = "sts:GetCallerIdentity";
 
 impl Clients {
     /// What time it is there.
@@ -213,7 +226,11 @@ impl Clients {
     {
         let pace = self.paces.of(action).weighing(weight);
         pace.take().await;
-        let under = (pace, self.clock.clone());
+        let under = Under {
+            pace,
+            clock: self.clock.clone(),
+            signers: self.signers.clone(),
+        };
         let answer = UNDER
             .scope(under, request)
             .await
@@ -228,17 +245,26 @@ impl Clients {
         self.telemetry.billed(metrics, purpose);
     }
 
+    /// The same clients, by which no request was signed yet.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self {
+            signers: Signers::default(),
+            ..self.clone()
+        }
+    }
+
     /// Asks AWS whose credentials these are. Needs no permission.
     pub async fn identity(&self) -> Result<Identity, AwsError> {
-        let action = "sts:GetCallerIdentity";
-        let answer = self
-            .call(action, self.sts.get_caller_identity().send())
+        let alone = self.afresh();
+        let answer = alone
+            .call(WHOSE, alone.sts.get_caller_identity().send())
             .await?;
         let unusable = || {
             AwsError::new(
-                crate::api::Reason::InvalidAnswer,
-                action,
-                format!("{action} got an answer without an account"),
+                Reason::InvalidAnswer,
+                WHOSE,
+                format!("{WHOSE} got an answer without an account"),
             )
         };
         let account_id = answer.account().ok_or_else(unusable)?.to_owned();
@@ -247,26 +273,79 @@ impl Clients {
             .and_then(|arn| arn.split(':').nth(1))
             .unwrap_or("aws")
             .to_owned();
-        Ok(Identity {
+        let identity = Identity {
             account_id,
             partition,
-        })
+        };
+        if let Some(key) = alone.signers.all().pop() {
+            self.owners.note(key, identity.clone());
+        }
+        Ok(identity)
     }
 
-    /// Fails if the credentials have become another account's since. That it cannot be asked now is no change.
-    pub async fn still(&self, identity: &Identity) -> Result<(), AwsError> {
-        let (was, is) = match self.identity().await {
-            Ok(now) if now != *identity => (&identity.account_id, now.account_id),
-            Ok(_) | Err(_) => return Ok(()),
+    /// Fails unless the credentials are that account's now. Waits a few seconds for AWS at most.
+    pub async fn are_of(&self, identity: &Identity) -> Result<(), AwsError> {
+        let error = match tokio::time::timeout(self.patience, self.identity()).await {
+            Ok(Ok(now)) if now == *identity => return Ok(()),
+            Ok(Ok(now)) => {
+                let error = not_of(identity, &now);
+                self.telemetry
+                    .aws_request_failed(WHOSE, &self.region, error.reason);
+                return Err(error);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let reason = Reason::Timeout;
+                self.telemetry
+                    .aws_request(WHOSE, &self.region, Some(reason));
+                let message = format!("{WHOSE} got no answer within {:?}", self.patience);
+                AwsError::new(reason, WHOSE, message)
+            }
         };
         Err(AwsError::new(
-            crate::api::Reason::CredentialsInvalid,
-            "sts:GetCallerIdentity",
+            error.reason,
+            WHOSE,
             format!(
-                "the credentials are those of account {is} now, and what is published is of account {was}: nothing is \
-                 read until they are {was}'s again. If {is} is to be watched instead, restart the exporter's pods: its \
-                 counters begin at 0."
+                "the credentials have changed, and AWS does not say whose they are now: nothing is read until it says \
+                 that they are account {}'s. {}",
+                identity.account_id, error.message
             ),
         ))
     }
+
+    /// Fails unless all that was read by these clients, since they were made [afresh](Self::afresh), was read with keys
+    /// of that account. AWS is asked about keys that are new.
+    pub async fn were_of(&self, identity: &Identity) -> Result<(), AwsError> {
+        let keys = self.signers.all();
+        let owner = |key: &String| self.owners.of(key);
+        if keys.iter().any(|key| owner(key).is_none()) {
+            self.are_of(identity).await?;
+        }
+        for key in &keys {
+            match owner(key) {
+                Some(owner) if owner == *identity => {}
+                Some(other) => return Err(not_of(identity, &other)),
+                None => {
+                    let message = "the credentials changed twice while they were used: what was read with them is read \
+                                   again";
+                    let message = message.to_owned();
+                    return Err(AwsError::new(Reason::CredentialsInvalid, WHOSE, message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_of(was: &Identity, is: &Identity) -> AwsError {
+    let (was, is) = (&was.account_id, &is.account_id);
+    AwsError::new(
+        Reason::CredentialsInvalid,
+        WHOSE,
+        format!(
+            "the credentials are those of account {is} now, and what is published is of account {was}: nothing is read \
+             until they are {was}'s again. If {is} is to be watched instead, restart the exporter's pods: its counters \
+             begin at 0."
+        ),
+    )
 }

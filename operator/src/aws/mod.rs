@@ -5,6 +5,7 @@ mod clients;
 mod clock;
 mod credentials;
 mod error;
+mod keys;
 mod pace;
 mod pages;
 mod probe;

@@ -16,14 +16,26 @@ use http_body_util::Limited;
 
 use super::clock::Clock;
 use super::error::THROTTLES;
+use super::keys::Signers;
 use super::pace::Pace;
 
 tokio::task_local! {
-    /// The pace of the request that this task is sending, and the clock that its answer sets.
-    pub static UNDER: (Pace, Clock);
+    /// What goes with the request that this task is sending.
+    pub static UNDER: Under;
 }
 
-/// A client whose attempts keep to the pace that they are [`UNDER`], and whose answers set the clock.
+/// What goes with a request.
+#[derive(Clone, Debug)]
+pub struct Under {
+    /// What its attempts keep to.
+    pub pace: Pace,
+    /// What its answer sets.
+    pub clock: Clock,
+    /// Where it is noted which key signed it.
+    pub signers: Signers,
+}
+
+/// A client whose attempts keep to what they are [`UNDER`].
 #[derive(Debug)]
 pub struct Paced(pub SharedHttpClient);
 
@@ -43,9 +55,15 @@ struct PacedConnector(SharedHttpConnector);
 impl HttpConnector for PacedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = self.0.clone();
-        let Ok((pace, clock)) = UNDER.try_with(Clone::clone) else {
+        let Ok(Under {
+            pace,
+            clock,
+            signers,
+        }) = UNDER.try_with(Clone::clone)
+        else {
             return connector.call(request);
         };
+        signers.note(request.headers().get("authorization"));
         // The first attempt had its place before the SDK's clocks began to run.
         let retry = request
             .headers()

@@ -66,6 +66,16 @@ impl Target {
         if terms.least_budget.is_some() {
             return Round::Done;
         }
+        // What nobody may count need not be paid for.
+        if let Some(identity) = &self.identity
+            && self.doubt.is_some()
+        {
+            self.doubt = aws.are_of(identity).await.err();
+            if let Some(error) = self.doubt.clone() {
+                self.note_errors("poll", vec![error]);
+                return Round::Failed;
+            }
+        }
         self.give_up(now);
         let latency = &self.config().spec.latency;
         let interval = minutes(terms.interval_seconds);
@@ -243,14 +253,22 @@ impl Target {
         while !batches.is_empty() {
             let rest = batches.split_off(batches.len().min(at_once * 16));
             let some = std::mem::replace(&mut batches, rest);
-            let mut answers = poll::poll(aws, &self.watched, some, at_once, part).await;
+            if let Some(error) = &self.doubt {
+                let groups = some.into_iter().flat_map(|batch| batch.groups).collect();
+                let unasked = poll::assign(groups, Err(error.clone()));
+                self.take_answers(unasked, part, now, outcome);
+                continue;
+            }
+            let aws = aws.afresh();
+            let mut answers = poll::poll(&aws, &self.watched, some, at_once, part).await;
             // Keys that were exchanged for another account's meanwhile have read that one's numbers.
             if let Some(identity) = &self.identity
-                && let Err(error) = aws.still(identity).await
+                && let Err(error) = aws.were_of(identity).await
             {
                 for (_, points) in &mut answers {
                     *points = Err(error.clone());
                 }
+                self.doubt = Some(error);
             }
             self.take_answers(answers, part, now, outcome);
         }

@@ -51,18 +51,41 @@ pub async fn discover(
     found: mpsc::Sender<Discovered>,
 ) {
     let mut resolver = Resolver::default();
-    let memory = Memory::default();
+    let mut memory = Memory::default();
+    // Whether the credentials were still this account's when they were last used.
+    let mut sure = true;
     let mut retry = FIRST_RETRY;
     loop {
         let current = config.borrow_and_update().config.clone();
         let mut pause = Duration::from(current.spec.collection.discovery_interval);
         if !current.spec.suspend {
-            let mut round = round(&aws, &identity, &mut resolver, &memory, &current.spec).await;
-            if let Err(error) = aws.still(&identity).await {
-                // Another account's resources of the same names are not these.
-                round.services.clear();
-                round.problems = vec![error];
-            }
+            let now = if sure {
+                Ok(())
+            } else {
+                aws.are_of(&identity).await
+            };
+            let round = match now {
+                Ok(()) => {
+                    let aws = aws.afresh();
+                    let spec = &current.spec;
+                    let round = round(&aws, &identity, &mut resolver, &memory, spec).await;
+                    aws.were_of(&identity).await.map(|()| round)
+                }
+                Err(error) => Err(error),
+            };
+            sure = round.is_ok();
+            let round = round.unwrap_or_else(|error| {
+                // Another account's resources of the same names are not these; nor is what is remembered of them.
+                resolver = Resolver::default();
+                memory = Memory::default();
+                Discovered {
+                    began: Minute::of(aws.clock().now()),
+                    wanted: services(&current.spec),
+                    services: Vec::new(),
+                    problems: vec![error],
+                    membership: Membership::default(),
+                }
+            });
             if round.failed() {
                 pause = pause.min(retry);
                 retry *= 2;

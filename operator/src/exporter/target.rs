@@ -112,6 +112,8 @@ pub struct Target {
     pub(super) active: BTreeMap<&'static str, HashSet<u64>>,
     /// What time it is at AWS.
     pub(super) clock: Clock,
+    /// Why it is not sure that the credentials are still this account's.
+    pub(super) doubt: Option<AwsError>,
 }
 
 /// Watches an account and region until it is dropped.
@@ -134,6 +136,7 @@ pub async fn run(parts: Parts) {
         listed: Minute::default(),
         active: BTreeMap::new(),
         clock: Clock::default(),
+        doubt: None,
     };
     while let Err(error) = target.restore() {
         target.note_unread(&error);

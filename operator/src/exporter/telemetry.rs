@@ -208,20 +208,24 @@ impl Telemetry {
 
     /// A request to AWS ended.
     pub fn aws_request(&self, action: &'static str, region: &str, failure: Option<Reason>) {
-        let region = region.to_owned();
         let labels = Action {
             action,
-            region: region.clone(),
+            region: region.to_owned(),
         };
         self.0.aws_requests.get_or_create(&labels).inc();
         if let Some(reason) = failure {
-            let failure = Failure {
-                action,
-                region,
-                reason: reason.as_str(),
-            };
-            self.0.aws_request_failures.get_or_create(&failure).inc();
+            self.aws_request_failed(action, region, reason);
         }
+    }
+
+    /// What a request that was counted brought is of no use.
+    pub fn aws_request_failed(&self, action: &'static str, region: &str, reason: Reason) {
+        let failure = Failure {
+            action,
+            region: region.to_owned(),
+            reason: reason.as_str(),
+        };
+        self.0.aws_request_failures.get_or_create(&failure).inc();
     }
 
     /// Requests of an IAM action in a region since the process started.

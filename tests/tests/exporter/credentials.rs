@@ -1,9 +1,11 @@
 //! Each way of getting credentials, and what happens when they change while the exporter runs.
 
+use nightjar_tests::simulator::Simulator;
 use nightjar_tests::simulator::account::AccountFile;
 use nightjar_tests::simulator::faults::{Effect, Fault};
 
-use crate::harness::{Exporter, KEYS, label_values, simulator, stack};
+use crate::follow::{Follower, closed_as, next_minute, open, through};
+use crate::harness::{Exporter, KEYS, label_values, simulator, stack, value};
 
 const ACCOUNT: &str = r#"
 seed: 7
@@ -246,4 +248,134 @@ async fn a_region_that_the_account_did_not_enable_is_told_and_the_other_one_goes
     until_published(&exporter, "shop-a").await;
     simulator.set_faults(Vec::new());
     exporter.until_well().await;
+}
+
+/// Two accounts with functions of the same name; the other one's is much busier.
+const TWINS: &str = r#"
+seed: 7
+accounts:
+  - id: "111122223333"
+    access_keys: [AKIAFIRST, AKIASECOND]
+    regions:
+      eu-west-1:
+        functions: [{name: shop-a, timeout: 10s, traffic: {steady: {per_minute: 60}}, errors: 0.1}]
+  - id: "444455556666"
+    access_keys: [AKIAOTHER]
+    regions:
+      eu-west-1:
+        functions: [{name: shop-a, timeout: 1m, traffic: {steady: {per_minute: 6000}}, errors: 0.5}]
+"#;
+
+/// An exporter of the first of the twins, whose counters were scraped before the first request; and what changes its keys.
+async fn of_the_first(simulator: &Simulator, dir: tempfile::TempDir) -> (Exporter, impl Fn(&str)) {
+    let keys = dir.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let folder = keys.to_str().unwrap().to_owned();
+    let change = move |id: &str| {
+        std::fs::write(keys.join("AWS_SECRET_ACCESS_KEY"), "secret\n").unwrap();
+        std::fs::write(keys.join("AWS_ACCESS_KEY_ID"), id).unwrap();
+    };
+    change("AKIAFIRST");
+    let identity = [("NIGHTJAR_CREDENTIALS", folder.as_str())];
+    let exporter = closed_as(dir, simulator, &stack(STACK), &identity).await;
+    (exporter, change)
+}
+
+/// Follows the counters until the simulator's time is that, in seconds since 1970.
+async fn follow_until(
+    follower: &mut Follower<'_>,
+    exporter: &Exporter,
+    simulator: &Simulator,
+    until: i64,
+) {
+    while simulator.now_ms() / 1000 < until {
+        follower.compare(exporter).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_account_are_told_and_nothing_of_it_is_counted_though_sts_is_away() {
+    let simulator = simulator(TWINS).await;
+    let (exporter, change) = of_the_first(&simulator, tempfile::tempdir().unwrap()).await;
+    let opened = next_minute(&simulator);
+    let end = opened + 1500;
+    open(&simulator, opened, end).await;
+    let mut follower = Follower::new(&simulator, opened, end);
+    follow_until(&mut follower, &exporter, &simulator, opened + 300).await;
+    // Discovery and polls tell it. First nobody says whose the new keys are, then nobody answers, then STS says it.
+    for (effect, told) in [
+        (
+            Some(Effect::Error { status: 503 }),
+            "ServerError sts:GetCallerIdentity",
+        ),
+        (
+            Some(Effect::Stall { seconds: 60.0 }),
+            "Timeout sts:GetCallerIdentity",
+        ),
+        (None, "CredentialsInvalid sts:GetCallerIdentity"),
+    ] {
+        let faults = effect.map(|effect| fault("sts:*", None, effect));
+        simulator.set_faults(faults.into_iter().collect());
+        change("AKIAOTHER");
+        exporter
+            .until(told, async |e| {
+                follower.compare(e).await;
+                let problems = e.problems().await;
+                problems == [told, told]
+            })
+            .await;
+        let counted = through(&exporter.scrape().await);
+        let now = simulator.now_ms() / 1000;
+        follow_until(&mut follower, &exporter, &simulator, now + 180).await;
+        assert_eq!(
+            through(&exporter.scrape().await),
+            counted,
+            "nothing is counted meanwhile"
+        );
+    }
+    let problems = exporter.status().await["targets"][0]["problems"].to_string();
+    assert!(
+        problems.contains("those of account 444455556666 now")
+            && problems.contains("of account 111122223333"),
+        "{problems}"
+    );
+    let samples = exporter.scrape().await;
+    let failures = "nightjar_exporter_aws_request_failures_total";
+    let refused = value(&samples, failures, "reason", "CredentialsInvalid");
+    assert!(refused.is_some_and(|count| count > 0.0));
+    // What may not be counted is not paid for.
+    simulator.reset_meter();
+    let now = simulator.now_ms() / 1000;
+    follow_until(&mut follower, &exporter, &simulator, now + 120).await;
+    let billed: u64 = simulator
+        .meter()
+        .iter()
+        .map(|reading| reading.metrics_billed)
+        .sum();
+    assert_eq!(billed, 0);
+    change("AKIAFIRST");
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 3, "only {moved} counters moved");
+    exporter.until_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_same_account_go_on_and_count_each_minute_once() {
+    let simulator = simulator(TWINS).await;
+    let (exporter, change) = of_the_first(&simulator, tempfile::tempdir().unwrap()).await;
+    let opened = next_minute(&simulator);
+    let end = opened + 900;
+    open(&simulator, opened, end).await;
+    let mut follower = Follower::new(&simulator, opened, end);
+    follow_until(&mut follower, &exporter, &simulator, opened + 240).await;
+    change("AKIASECOND");
+    follow_until(&mut follower, &exporter, &simulator, opened + 480).await;
+    assert_eq!(exporter.problems().await, Vec::<String>::new());
+    // Keys whose account is known need nobody who says it again.
+    simulator.set_faults(vec![fault("sts:*", None, Effect::Error { status: 503 })]);
+    change("AKIAFIRST");
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 3, "only {moved} counters moved");
+    assert_eq!(exporter.problems().await, Vec::<String>::new());
 }

@@ -8,7 +8,7 @@ use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::Simulator;
 use nightjar_tests::truth::{same, source};
 
-use crate::harness::{DEADLINE, Exporter, simulator, stack};
+use crate::harness::{DEADLINE, Exporter, KEYS, simulator, stack};
 
 /// A small account without any lateness beyond the usual minutes.
 pub const ACCOUNT: &str = r#"
@@ -52,11 +52,23 @@ pub async fn seen_while_closed() -> (Simulator, Exporter) {
 
 /// The same with a simulator of one's own.
 pub async fn closed(simulator: Simulator) -> (Simulator, Exporter) {
-    open(&simulator, 0, 0).await;
-    let exporter = Exporter::start(&simulator, &stack(STACK)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let exporter = closed_as(dir, &simulator, &stack(STACK), &KEYS).await;
+    (simulator, exporter)
+}
+
+/// The same with a stack and an environment of one's own.
+pub async fn closed_as(
+    dir: tempfile::TempDir,
+    simulator: &Simulator,
+    stack: &str,
+    environment: &[(&str, &str)],
+) -> Exporter {
+    open(simulator, 0, 0).await;
+    let exporter = Exporter::start_as(dir, simulator, stack, environment).await;
     exporter.until_polled().await;
     exporter.scrape().await;
-    (simulator, exporter)
+    exporter
 }
 
 /// The next whole minute, in seconds since 1970.
