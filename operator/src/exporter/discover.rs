@@ -43,6 +43,16 @@ pub fn services(spec: &ServerlessStackSpec) -> Vec<ServiceId> {
     ServiceId::ALL.into_iter().filter(wanted).collect()
 }
 
+/// How long it pauses after so many rounds that failed one after the other.
+fn pause_after(failures: u32, interval: Duration) -> Duration {
+    let Some(again) = failures.checked_sub(1) else {
+        return interval;
+    };
+    FIRST_RETRY
+        .saturating_mul(2_u32.saturating_pow(again))
+        .min(interval)
+}
+
 /// Looks for ever; ends when nobody listens any more.
 pub async fn discover(
     aws: Clients,
@@ -54,7 +64,7 @@ pub async fn discover(
     let mut memory = Memory::default();
     // Whether the credentials were still this account's when they were last used.
     let mut sure = true;
-    let mut retry = FIRST_RETRY;
+    let mut failures = 0;
     loop {
         let current = config.borrow_and_update().config.clone();
         let mut pause = Duration::from(current.spec.collection.discovery_interval);
@@ -86,12 +96,8 @@ pub async fn discover(
                     membership: Membership::default(),
                 }
             });
-            if round.failed() {
-                pause = pause.min(retry);
-                retry *= 2;
-            } else {
-                retry = FIRST_RETRY;
-            }
+            failures = if round.failed() { failures + 1 } else { 0 };
+            pause = pause_after(failures, pause);
             if found.send(round).await.is_err() {
                 return;
             }
@@ -143,5 +149,22 @@ pub async fn round(
         services,
         problems,
         membership,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_look_up_is_tried_again_ever_later_for_days_on_end() {
+        let interval = Duration::from_mins(5);
+        let pauses: Vec<u64> = (0..=6)
+            .map(|failures| pause_after(failures, interval).as_secs())
+            .collect();
+        assert_eq!(pauses, [300, 10, 20, 40, 80, 160, 300]);
+        for failures in 7..2000 {
+            assert_eq!(pause_after(failures, interval), interval);
+        }
     }
 }
