@@ -6,6 +6,7 @@ use std::time::Duration;
 use nightjar_tests::http;
 use nightjar_tests::samples::Series;
 use nightjar_tests::simulator::faults::{Effect, Fault};
+use nightjar_tests::simulator::meter::Reading;
 use nightjar_tests::truth::source;
 
 use crate::harness::{Exporter, label_values, nightjar, simulator, stack, value};
@@ -246,6 +247,124 @@ async fn garbage_instead_of_resources_takes_none_away_and_polling_goes_on() {
             })
             .await;
     }
+}
+
+/// When each service's resources were last found, all of them, in seconds since 1970.
+async fn last_found(exporter: &Exporter, service: &str) -> f64 {
+    let name = "nightjar_exporter_last_discovery_success_timestamp_seconds";
+    let samples = exporter.scrape().await;
+    value(&samples, name, "aws_service", service).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_round_that_finds_all_is_a_discovery_that_succeeded() {
+    let simulator = simulator(ACCOUNT).await;
+    let spec = STACK.replace(
+        "[{names: [\"shop-*\"]}]",
+        "[{names: [\"shop-*\"]}, {tags: {app: shop}}]",
+    );
+    let exporter = Exporter::start(&simulator, &stack(&spec)).await;
+    exporter.until_polled().await;
+    exporter.until_well().await;
+    let whole = async |e: &Exporter| e.status().await["targets"][0]["lastDiscovery"].as_i64();
+
+    simulator.set_faults(vec![fault("lambda:ListFunctions", Effect::AccessDenied)]);
+    exporter
+        .until_told("AccessDenied lambda:ListFunctions")
+        .await;
+    let before = (
+        last_found(&exporter, "lambda").await,
+        whole(&exporter).await,
+    );
+    let other = last_found(&exporter, "dynamodb").await;
+    exporter
+        .until("the other service is looked up three times", async |e| {
+            last_found(e, "dynamodb").await > other + 180.0
+        })
+        .await;
+    assert_eq!(
+        (
+            last_found(&exporter, "lambda").await,
+            whole(&exporter).await
+        ),
+        before
+    );
+    simulator.set_faults(Vec::new());
+    exporter
+        .until("it succeeds again", async |e| {
+            last_found(e, "lambda").await > before.0 && whole(e).await > before.1
+        })
+        .await;
+
+    // Of which resources belong to the stack a part is not known.
+    exporter.until_well().await;
+    simulator.set_faults(vec![fault("tag:*", Effect::AccessDenied)]);
+    exporter.until_told("AccessDenied tag:GetResources").await;
+    let now = async |e: &Exporter| {
+        (
+            last_found(e, "lambda").await,
+            last_found(e, "dynamodb").await,
+            whole(e).await,
+        )
+    };
+    let before = now(&exporter).await;
+    simulator.reset_meter();
+    exporter
+        .until("it looked three times", async |_| {
+            let looked =
+                |reading: &Reading| reading.api == "lambda:ListFunctions" && reading.requests >= 3;
+            simulator.meter().iter().any(looked)
+        })
+        .await;
+    assert_eq!(now(&exporter).await, before);
+}
+
+/// The settings of tables and of stages of APIs.
+async fn settings(exporter: &Exporter) -> BTreeMap<Series, f64> {
+    let mut samples = exporter.scrape().await;
+    samples.retain(|series, _| {
+        let name = &series.name;
+        [
+            "aws_dynamodb_table_info",
+            "aws_dynamodb_table_items",
+            "aws_apigateway_stage_info",
+        ]
+        .contains(&name.as_str())
+    });
+    samples
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_be_read_stay_as_they_were() {
+    let simulator = simulator(crate::follow::ACCOUNT).await;
+    let exporter = Exporter::start(&simulator, &stack(STACK)).await;
+    exporter.until_polled().await;
+    exporter.until_well().await;
+    let good = settings(&exporter).await;
+    assert_eq!(good.len(), 4, "{good:#?}");
+    let apis = [
+        "dynamodb:DescribeTable",
+        "apigateway:GetStages",
+        "apigatewayv2:GetStages",
+    ];
+    simulator.set_faults(apis.map(|api| fault(api, Effect::AccessDenied)).to_vec());
+    exporter
+        .until_told("AccessDenied dynamodb:DescribeTable")
+        .await;
+    exporter.until_told("AccessDenied apigateway:GET").await;
+    simulator.reset_meter();
+    exporter
+        .until("it looked three times", async |e| {
+            assert_eq!(settings(e).await, good);
+            let looked = |reading: &Reading| {
+                reading.api == "dynamodb:DescribeTable" && reading.requests >= 3
+            };
+            simulator.meter().iter().any(looked)
+        })
+        .await;
+    simulator.set_faults(Vec::new());
+    exporter.until_well().await;
+    assert_eq!(settings(&exporter).await, good);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,6 +102,8 @@ pub struct Exporter {
     pub address: SocketAddr,
     /// How often it was started.
     pub starts: u32,
+    /// By how many seconds the clock of its node is ahead when it is started the next time.
+    pub skew_seconds: i64,
     identity: Vec<(String, String)>,
 }
 
@@ -116,6 +118,7 @@ fn spawn(
     dir: &Path,
     address: SocketAddr,
     identity: &[(String, String)],
+    skew_seconds: i64,
 ) -> Child {
     let log = std::fs::File::options()
         .create(true)
@@ -129,7 +132,8 @@ fn spawn(
         command.arg("--web-config-file").arg(web);
     }
     if simulator.speed() > 1.0 {
-        let now = jiff::Timestamp::from_millisecond(simulator.now_ms()).unwrap();
+        let now = simulator.now_ms() + skew_seconds * 1000;
+        let now = jiff::Timestamp::from_millisecond(now).unwrap();
         let now = now.strftime("%Y-%m-%d %H:%M:%S");
         command
             .env("LD_PRELOAD", faketime())
@@ -196,10 +200,11 @@ impl Exporter {
             .local_addr()
             .unwrap();
         let exporter = Self {
-            child: spawn(simulator, dir.path(), address, &identity),
+            child: spawn(simulator, dir.path(), address, &identity, 0),
             dir,
             address,
             starts: 1,
+            skew_seconds: 0,
             identity,
         };
         exporter.until_serving().await;
@@ -229,7 +234,8 @@ impl Exporter {
     /// Starts it again in its folder, at the time that it is now in the simulator.
     pub async fn start_again(&mut self, simulator: &Simulator) {
         self.kill();
-        self.child = spawn(simulator, self.dir.path(), self.address, &self.identity);
+        let (dir, skew) = (self.dir.path(), self.skew_seconds);
+        self.child = spawn(simulator, dir, self.address, &self.identity, skew);
         self.starts += 1;
         self.until_serving().await;
     }

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod clocks;
 mod credentials;
 mod crowd;
 mod everything;

@@ -204,6 +204,11 @@ async fn what_cannot_be_written_is_not_shown_and_made_up_for_when_it_can() {
             nightjar_tests::truth::source(series).is_some() && **value > 0.0
         });
         assert_eq!(moved, None, "shown and not saved");
+        let status = exporter.status().await["targets"][0]["services"].clone();
+        for (service, through) in crate::follow::through(&samples) {
+            let told = &status[&service]["countedThrough"];
+            assert_eq!(told.as_i64(), Some(through), "told and not saved");
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     std::fs::remove_file(&blocked).unwrap();

@@ -153,3 +153,54 @@ async fn two_stacks_may_select_the_same_function() {
             .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_used_is_told_and_makes_it_look_for_nothing() {
+    let simulator = simulator(ACCOUNT).await;
+    let spec = "regions: [eu-west-1]\ncollection: {interval: 1m, discoveryInterval: 1h}\nselect:\n- names: [by-tag]";
+    let exporter = Exporter::start(&simulator, &stack(spec)).await;
+    exporter.until_polled().await;
+    let looked = || -> u64 {
+        let meter = simulator.meter();
+        let looks = meter
+            .iter()
+            .filter(|reading| reading.api.starts_with("lambda:"));
+        looks.map(|reading| reading.requests).sum()
+    };
+    let first = looked();
+    assert!(first > 0);
+    let failed = async |e: &Exporter| {
+        let samples = e.scrape().await;
+        let name = "nightjar_exporter_config_reload_failed";
+        samples
+            .iter()
+            .find(|(series, _)| series.name == name)
+            .map(|(_, value)| *value)
+    };
+    let last_poll = async |e: &Exporter| {
+        e.status().await["targets"][0]["services"]["lambda"]["lastPoll"]
+            .as_i64()
+            .unwrap()
+    };
+    for (file, told) in [("nonsense: [".to_owned(), 1.0), (stack(spec), 0.0)] {
+        exporter.configure(&file);
+        exporter
+            .until("the file is taken note of", async |e| {
+                failed(e).await == Some(told)
+            })
+            .await;
+        // A round would begin at once.
+        let since = last_poll(&exporter).await;
+        exporter
+            .until("it polls on", async |e| last_poll(e).await > since + 120)
+            .await;
+        assert_eq!(looked(), first);
+    }
+    exporter.configure(&stack(&spec.replace("by-tag", "name-one")));
+    exporter
+        .until("another stack is looked for", async |e| {
+            functions(e).await == set(&["name-one"])
+        })
+        .await;
+    assert!(looked() > first);
+}

@@ -5,7 +5,8 @@ use std::io::Read as _;
 use nightjar_tests::http;
 use nightjar_tests::samples::parse;
 
-use crate::harness::{Exporter, simulator, stack};
+use crate::follow::{Follower, closed_as, next_minute, open};
+use crate::harness::{Exporter, KEYS, label_values, simulator, stack};
 
 const ACCOUNT: &str = r#"
 seed: 7
@@ -97,6 +98,64 @@ async fn series_beyond_the_cap_are_left_out_and_counted() {
                 && aws <= 100
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cap_leaves_out_costs_nothing_and_goes_on_where_it_was_when_there_is_room() {
+    let functions = (0..60).fold(String::new(), |text, n| {
+        format!("{text}          - {{name: shop-n{n}, timeout: 10s, traffic: {{steady: {{per_minute: 6}}}}}}\n")
+    });
+    let account = format!(
+        "seed: 7\naccounts:\n  - id: \"111122223333\"\n    regions:\n      eu-west-1:\n        functions:\n{functions}"
+    );
+    let simulator = simulator(&account).await;
+    let spec = |most: u32| {
+        stack(&format!(
+            "regions: [eu-west-1]\nselect: [{{names: [\"shop-*\"]}}]\nlatency: {{quantiles: []}}\n\
+             services: {{lambda: {{optional: [], excludeMetrics: [aws_lambda_concurrent_executions]}}}}\n\
+             collection: {{interval: 1m, maxSeries: {most}}}"
+        ))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let exporter = closed_as(dir, &simulator, &spec(100), &KEYS).await;
+    let published = async |e: &Exporter| {
+        let samples = e.scrape().await;
+        label_values(&samples, "aws_lambda_invocations_total", "function_name").len() as u64
+    };
+    let few = published(&exporter).await;
+    assert!((1..30).contains(&few), "{few} are published");
+    let opened = next_minute(&simulator);
+    let end = opened + 1200;
+    open(&simulator, opened, end).await;
+    let mut follower = Follower::new(&simulator, opened, end);
+    let until = async |follower: &mut Follower<'_>, at: i64| {
+        while simulator.now_ms() / 1000 < at {
+            follower.compare(&exporter).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    until(&mut follower, opened + 300).await;
+    simulator.reset_meter();
+    until(&mut follower, opened + 600).await;
+    let billed: u64 = simulator
+        .meter()
+        .iter()
+        .map(|reading| reading.metrics_billed)
+        .sum();
+    // At most three metrics of each that is published, and those of the region that rule others out, in six polls.
+    assert!(
+        (few..=6 * (few * 3 + 8)).contains(&billed),
+        "{billed} for {few}"
+    );
+    exporter.configure(&spec(10_000));
+    exporter
+        .until("all are published", async |e| {
+            follower.compare(e).await;
+            published(e).await == 60
+        })
+        .await;
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 180, "only {moved} counters moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]
