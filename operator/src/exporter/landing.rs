@@ -192,7 +192,7 @@ fn write_target(html: &mut String, target: &TargetStatus, now: i64) {
     }
     let found: u64 = target.services.values().map(|s| s.resources).sum();
     let discovery = match target.last_discovery {
-        None => "Resources were not looked up with success yet.".to_owned(),
+        None => "No look-up of resources has succeeded yet.".to_owned(),
         Some(at) if found == 0 => format!(
             "Resources were looked up {} ago, and nothing here is what spec.select selects.",
             age(now - at)
