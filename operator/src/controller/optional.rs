@@ -4,7 +4,6 @@
 //! not every ServiceAccount has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,8 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::apply::{Kind, Meta, compact};
-use super::metrics::Metrics;
-use super::trouble::{Refused, ShortBackoff, Trouble, innermost};
+use super::trouble::{ShortBackoff, Trouble, innermost};
 use super::watches::{Owner, owner_of};
 
 /// The optional kinds that the cluster has.
@@ -114,12 +112,10 @@ pub async fn follow(
     mut writer: Writer<Meta>,
     mut presence: watch::Receiver<Option<Served>>,
     owners: mpsc::UnboundedSender<Owner>,
-    metrics: Arc<Metrics>,
-    refused: Refused,
+    mut trouble: Trouble,
 ) {
     let has_it = |served: &Option<Served>| served.as_ref().map(|served| served.contains(&kind));
     let mut pauses = ShortBackoff::default();
-    let mut trouble = Trouble::new(kind.as_str(), metrics, refused);
     loop {
         let there = match presence.wait_for(Option::is_some).await {
             Ok(served) => has_it(&served) == Some(true),

@@ -80,10 +80,9 @@ impl Scope {
         stacks: Store<Guarded>,
         slices: Store<EndpointSlice>,
         sets: Store<StatefulSet>,
-        seen: Seen,
+        (seen, refused): (Seen, Refused),
         waiting: Waiting,
         news: mpsc::UnboundedSender<Owner>,
-        refused: Refused,
     ) -> Self {
         let Around {
             client,

@@ -28,7 +28,7 @@ use super::metrics::Metrics;
 use super::optional::{self, Served};
 use super::resolve::ExporterArgs;
 use super::scope::Scope;
-use super::trouble::{self, Refused, untroubled};
+use super::trouble::{self, Refused, Trouble, untroubled};
 use crate::api::ServerlessStack;
 
 /// Names the stack that owns an object.
@@ -118,8 +118,7 @@ pub fn scope(
             writer,
             served.clone(),
             owners.clone(),
-            Arc::clone(metrics),
-            refused.clone(),
+            Trouble::new(kind.as_str(), Arc::clone(metrics), refused.clone()),
         ));
     }
 
@@ -176,7 +175,8 @@ pub fn scope(
     });
     controller = controller.reconcile_all_on(select(led, other_kinds).inspect(move |()| all()));
 
-    let scope = Scope::new(around, stacks, slices, sets, seen, waiting, owners, refused);
+    let seen = (seen, refused);
+    let scope = Scope::new(around, stacks, slices, sets, seen, waiting, owners);
     (Arc::new(scope), controller)
 }
 
