@@ -64,7 +64,7 @@ pub struct Alerts {
     /// that alerts have already are taken, among them `severity`, `service`, `pillar`, `cause` and those
     /// that name the resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 256}))]
     #[x_kube(validation = Rule::new(labels_rule()).message("not a label for alerts: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
     #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,
@@ -73,14 +73,14 @@ pub struct Alerts {
     /// for example `cluster` where one Prometheus holds several clusters. Every rule selects by
     /// them, and every alert carries them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 256}))]
     #[x_kube(validation = Rule::new(labels_rule()).message("not a label to select by: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
     #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub matchers: BTreeMap<String, String>,
 
     /// Changes of single alerts, by id (see `docs/alerts.md`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 128))]
+    #[schemars(extend("maxProperties" = 128, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(id, id.matches('^[A-Z][A-Za-z0-9]{2,62}$'))")
         .message("not the id of an alert: docs/alerts.md lists them, for example LambdaErrorRateHigh"))]
     pub overrides: BTreeMap<String, AlertOverride>,
@@ -142,7 +142,7 @@ pub struct AlertOverride {
 
     /// Labels for this alert; they go before those of all alerts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 256}))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 256}))]
     #[x_kube(validation = Rule::new(labels_rule()).message("not a label for alerts: use letters, digits and _, and none of the labels that alerts or their series have already, such as severity or function_name"))]
     #[x_kube(validation = Rule::new(VALUES_RULE).message("labels of alerts are plain text and not empty: Prometheus would take {{ for a template"))]
     pub labels: BTreeMap<String, String>,

@@ -40,12 +40,14 @@ pub struct Route {
     #[serde(default = "half_a_minute")]
     pub group_wait: Duration,
 
-    /// How long a group waits before new alerts in it are sent. Default: 5m.
+    /// How long a group waits before new alerts in it are sent, 1s at least. Default: 5m.
     #[serde(default = "five_minutes")]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("not a pause: Alertmanager takes 1s at least, write for example 5m"))]
     pub group_interval: Duration,
 
-    /// How long until an alert that still fires is sent again. Default: 4h.
+    /// How long until an alert that still fires is sent again, 1s at least. Default: 4h.
     #[serde(default = "four_hours")]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("not a pause: Alertmanager takes 1s at least, write for example 4h"))]
     pub repeat_interval: Duration,
 
     /// Times at which warnings and what is only worth knowing are not sent. Critical alerts always
@@ -101,14 +103,20 @@ pub struct Receiver {
     pub email: Option<Email>,
 }
 
+/// Alertmanager expands what it sends to as templates.
+const PLAIN: &str = "!self.contains('{{')";
+/// The same, and every address has that sign.
+const ADDRESS: &str = "self.contains('@') && !self.contains('{{')";
+
 /// A Slack channel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slack {
     /// The incoming webhook's URL.
     pub url_secret_ref: SecretKeyRef,
     /// The channel, for example `#shop-alerts`.
     #[schemars(length(min = 1, max = 80))]
+    #[x_kube(validation = Rule::new(PLAIN).message("the channel is plain text: Alertmanager would take {{ for a template, and send nothing if it cannot read it"))]
     pub channel: String,
 }
 
@@ -137,17 +145,21 @@ pub struct Webhook {
 }
 
 /// A mailbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Email {
     /// Who gets it.
     #[schemars(length(min = 3, max = 254))]
+    #[x_kube(validation = Rule::new(ADDRESS).message("not an address: write for example shop@example.com"))]
     pub to: String,
     /// Who sends it.
     #[schemars(length(min = 3, max = 254))]
+    #[x_kube(validation = Rule::new(ADDRESS).message("not an address: write for example nightjar@example.com"))]
     pub from: String,
     /// The mail server, as `host:port`.
     #[schemars(length(min = 3, max = 261))]
+    #[x_kube(validation = Rule::new("self.matches('^([-._a-zA-Z0-9]+|[[][:.0-9a-fA-F]+[]]):[0-9]{1,5}$')")
+        .message("not a mail server: write host:port, for example mail.example.com:587"))]
     pub smarthost: String,
     /// The user's name at the mail server. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

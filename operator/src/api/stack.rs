@@ -91,6 +91,9 @@ use super::{Bound, Duration};
 #[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
     .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
+    // Maps are atomic, and structs that may be empty: of others, server-side apply makes null when they become empty, which
+    // the API server refuses or takes for absent.
+
     // These two have a default so that a rule can say what to write where they are missing; a rule of their own
     // would refuse the default itself.
     /// AWS regions to look in, for example `[eu-west-1]`: at least one. Each account is read in each
@@ -137,7 +140,7 @@ pub struct ServerlessStackSpec {
     /// The services to watch, each with its settings: `lambda`, `dynamodb`, `apigateway`. For
     /// example `{lambda: {optional: [async, account]}, dynamodb: {}}`. Default: all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(name, name in ['lambda', 'dynamodb', 'apigateway'])")
         .message("unknown service: write lambda, dynamodb or apigateway, or leave spec.services out to watch all"))]
     #[x_kube(validation = Rule::new("!('lambda' in self) || !has(self['lambda'].optional) || self['lambda'].optional.all(set, set in ['account', 'async', 'eventSourceMappings', 'provisionedConcurrency', 'urls', 'versions', 'streaming', 'extensions', 'reservedConcurrency'])")
@@ -194,6 +197,7 @@ pub struct Account {
 
 /// One key of a Secret in the stack's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
@@ -229,7 +233,7 @@ pub struct Credentials {
     /// Annotations for the ServiceAccount that the operator makes, for example
     /// `eks.amazonaws.com/role-arn`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 2048}))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 2048}))]
     #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
         .message("not the key of an annotation: write for example eks.amazonaws.com/role-arn"))]
     pub annotations: BTreeMap<String, String>,
@@ -371,7 +375,9 @@ pub struct Latency {
     /// statistics of one metric as one, and two of them are the sum and the count: a fourth
     /// quantile doubles the price of each duration metric. Default: 0.5, 0.9 and 0.99.
     #[serde(default = "default_quantiles")]
-    #[schemars(length(max = 8), inner(length(max = 8)), extend("x-kubernetes-list-type" = "set"))]
+    // Not a set: of that, server-side apply would keep the defaults beside what is written later.
+    #[schemars(length(max = 8), inner(length(max = 8)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("one is there twice: remove it"))]
     #[x_kube(validation = Rule::new("self.all(q, q.matches('^0\\\\.[0-9]{1,4}$') && double(q) > 0.0)")
         .message("not a quantile: write decimal fractions between 0 and 1 as strings, for example \"0.99\""))]
     pub quantiles: Vec<String>,
@@ -395,12 +401,15 @@ pub struct Latency {
 
 /// Which histograms of durations are published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 #[serde(rename_all = "camelCase")]
 pub struct Histograms {
     /// The upper bounds of the buckets in seconds, 900 at most. When they change, all buckets begin
     /// again at 0. Default: 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 and 30.
     #[serde(default = "default_bounds")]
-    #[schemars(length(min = 1, max = 20), inner(length(max = 10)), extend("x-kubernetes-list-type" = "set"))]
+    // Not a set: of that, server-side apply would keep the defaults beside what is written later.
+    #[schemars(length(min = 1, max = 20), inner(length(max = 10)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("one is there twice: remove it"))]
     #[x_kube(validation = Rule::new("self.all(b, b.matches('^[0-9]{1,3}([.][0-9]{1,6})?$') && double(b) > 0.0 && double(b) <= 900.0)")
         .message("not a bound: write seconds above 0 and up to 900 as strings, for example \"0.25\""))]
     pub bounds: Vec<String>,
@@ -569,6 +578,7 @@ impl Default for Exporter {
 /// Kubernetes cannot change it once the exporters are there. If you edit it all the same, they go on with the volumes
 /// that they have, and the stack's condition `ExporterAvailable` says by which command they get others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Its size, for example `1Gi`.
@@ -605,18 +615,19 @@ pub struct EnvVar {
 
 /// Compute resources, as in a Pod: `cpu`, `memory` and `ephemeral-storage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 #[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(self.requests[k]) || !isQuantity(self.limits[k]) || quantity(self.requests[k]).compareTo(quantity(self.limits[k])) <= 0)")
     .message("a request is greater than its limit: lower it, or raise the limit"))]
 pub struct Resources {
     /// What is reserved, for example `{cpu: 100m, memory: 64Mi}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 32}))]
     #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
         .message("not an amount of cpu, memory or ephemeral-storage: write for example {cpu: 100m, memory: 64Mi}"))]
     pub requests: BTreeMap<String, String>,
     /// The most that may be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 3, "additionalProperties" = {"type": "string", "maxLength": 32}))]
+    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 32}))]
     #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
         .message("not an amount of cpu, memory or ephemeral-storage: write for example {memory: 512Mi}"))]
     pub limits: BTreeMap<String, String>,
@@ -630,7 +641,7 @@ pub struct Monitoring {
     /// operator's default (`--monitor-label`, the chart's `monitoring.labels`). The chart
     /// kube-prometheus-stack selects by `release: <its release name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 63}))]
     #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))")
         .message("not a label of a Kubernetes object: write for example release: kube-prometheus-stack"))]
     pub labels: BTreeMap<String, String>,

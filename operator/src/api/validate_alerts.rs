@@ -2,9 +2,13 @@
 //! catalogue's.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::alerts::{AlertOverride, Alerts, TAKEN};
-use super::validate::InvalidField;
+use super::route::{Route, Slack};
+use super::validate::{InvalidField, matches, pattern};
 use crate::rules::catalogue::{self, Threshold};
 use crate::rules::render::number;
 
@@ -62,9 +66,49 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
         for (field, message) in crate::rules::route::validate(route) {
             add(&mut found, format!("spec.alerts.route.{field}"), message);
         }
+        sending("spec.alerts.route", route, &mut found);
     }
     found
 }
+
+/// What Alertmanager would refuse, or stumble over when it sends.
+fn sending(at: &str, route: &Route, found: &mut Vec<InvalidField>) {
+    for (field, pause) in [
+        ("groupInterval", route.group_interval),
+        ("repeatInterval", route.repeat_interval),
+    ] {
+        if pause.as_secs() == 0 {
+            let message = "not a pause: Alertmanager takes 1s at least, write for example 5m";
+            add(found, format!("{at}.{field}"), message);
+        }
+    }
+    let is_address = |text: &str| text.contains('@') && !text.contains("{{");
+    for (i, receiver) in route.receivers.iter().enumerate() {
+        let mut check = |is_good: bool, field: &str, message: &str| {
+            if !is_good {
+                add(found, format!("{at}.receivers[{i}].{field}"), message);
+            }
+        };
+        if let Some(Slack { channel, .. }) = &receiver.slack {
+            let message = "the channel is plain text: Alertmanager would take {{ for a template, and send nothing if it cannot read it";
+            check(!channel.contains("{{"), "slack.channel", message);
+        }
+        if let Some(email) = &receiver.email {
+            let message = "not an address: write for example shop@example.com";
+            check(is_address(&email.to), "email.to", message);
+            check(is_address(&email.from), "email.from", message);
+            let message = "not a mail server: write host:port, for example mail.example.com:587";
+            let is_host = matches(&SMARTHOST, &email.smarthost);
+            check(is_host, "email.smarthost", message);
+        }
+    }
+}
+
+// As in route.rs, there in CEL.
+pattern!(
+    SMARTHOST,
+    r"\A([-._a-zA-Z0-9]+|\[[:.0-9a-fA-F]+\]):[0-9]{1,5}\z"
+);
 
 fn add(found: &mut Vec<InvalidField>, field: String, message: impl Into<String>) {
     found.push(InvalidField {

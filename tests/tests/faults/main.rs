@@ -15,6 +15,8 @@ mod kinds;
 mod leader;
 mod outages;
 mod refusals;
+mod specifications;
+mod walk;
 mod watches;
 mod while_down;
 
