@@ -145,8 +145,8 @@ pub struct ServerlessStackSpec {
         .message("unknown service: write lambda, dynamodb or apigateway, or leave spec.services out to watch all"))]
     #[x_kube(validation = Rule::new("!('lambda' in self) || !has(self['lambda'].optional) || self['lambda'].optional.all(set, set in ['account', 'async', 'eventSourceMappings', 'provisionedConcurrency', 'urls', 'versions', 'streaming', 'extensions', 'reservedConcurrency'])")
         .message("unknown optional set of lambda: write account, async, eventSourceMappings, provisionedConcurrency, urls, versions, streaming, extensions or reservedConcurrency"))]
-    #[x_kube(validation = Rule::new("!('dynamodb' in self) || !has(self['dynamodb'].optional) || self['dynamodb'].optional.all(set, set in ['account', 'operations', 'indexes', 'throttleReasons', 'conditions', 'timeToLive', 'replication', 'streams', 'kinesis', 'faultInjection'])")
-        .message("unknown optional set of dynamodb: write account, operations, indexes, throttleReasons, conditions, timeToLive, replication, streams, kinesis or faultInjection"))]
+    #[x_kube(validation = Rule::new("!('dynamodb' in self) || !has(self['dynamodb'].optional) || self['dynamodb'].optional.all(set, set in ['account', 'operations', 'indexes', 'throttleReasons', 'conditions', 'timeToLive', 'autoScaling', 'replication', 'streams', 'kinesis', 'faultInjection'])")
+        .message("unknown optional set of dynamodb: write account, operations, indexes, throttleReasons, conditions, timeToLive, autoScaling, replication, streams, kinesis or faultInjection"))]
     #[x_kube(validation = Rule::new("!('apigateway' in self) || !has(self['apigateway'].optional) || self['apigateway'].optional.all(set, set in ['account', 'methods'])")
         .message("unknown optional set of apigateway: write account or methods"))]
     pub services: BTreeMap<String, ServiceSettings>,
@@ -325,7 +325,7 @@ pub struct ServiceSettings {
     /// and hour to the control plane, of which Lambda answers 15 a second to everybody in the account.
     ///
     /// dynamodb, default: `account`, `operations`, `indexes`, `throttleReasons`, `conditions`,
-    /// `timeToLive`, `replication`.
+    /// `timeToLive`, `autoScaling`, `replication`.
     ///
     /// `account`: errors that are the caller's, and the use and the values of the account's limits; 5
     /// metrics a region.
@@ -341,6 +341,9 @@ pub struct ServiceSettings {
     ///
     /// `timeToLive`: expired items, of tables with time to live; 1 metric a table, and one request a
     /// table and hour to the control plane.
+    ///
+    /// `autoScaling`: between what capacity is scaled automatically; no metrics, and one request for every 50
+    /// capacities and hour to Application Auto Scaling where a table is provisioned.
     ///
     /// `replication`: replicas of global tables; 1 metric a table and region, 2 of legacy ones.
     ///

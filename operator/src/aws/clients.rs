@@ -130,6 +130,7 @@ impl Connector {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             apigateway: aws_sdk_apigateway::Client::new(&config),
             apigatewayv2: aws_sdk_apigatewayv2::Client::new(&config),
+            autoscaling: aws_sdk_applicationautoscaling::Client::new(&config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
@@ -176,6 +177,8 @@ pub struct Clients {
     pub apigateway: aws_sdk_apigateway::Client,
     /// HTTP APIs.
     pub apigatewayv2: aws_sdk_apigatewayv2::Client,
+    /// What scales by itself.
+    pub autoscaling: aws_sdk_applicationautoscaling::Client,
     /// Tags of all services.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// CloudFormation stacks.

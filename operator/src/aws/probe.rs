@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_applicationautoscaling::types::ServiceNamespace;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Metric, MetricDataQuery, MetricStat};
 
@@ -90,6 +91,13 @@ impl Clients {
             }
             "dynamodb:DescribeLimits" => {
                 let request = self.dynamodb.describe_limits();
+                self.call(action, request.send()).await.map(drop)
+            }
+            "application-autoscaling:DescribeScalableTargets" => {
+                let request = self.autoscaling.describe_scalable_targets();
+                let request = request
+                    .service_namespace(ServiceNamespace::Dynamodb)
+                    .max_results(1);
                 self.call(action, request.send()).await.map(drop)
             }
             _ => return None,

@@ -19,10 +19,14 @@ const COMMON_ACTIONS: [(&str, &str); 3] = [
 ];
 
 /// Actions that only an optional set of metrics or settings needs.
-const OPTIONAL_ACTIONS: [(&str, &str); 3] = [
+const OPTIONAL_ACTIONS: [(&str, &str); 4] = [
     ("lambda:ListEventSourceMappings", "eventSourceMappings"),
     ("lambda:GetFunctionConcurrency", "reservedConcurrency"),
     ("dynamodb:DescribeTimeToLive", "timeToLive"),
+    (
+        "application-autoscaling:DescribeScalableTargets",
+        "autoScaling",
+    ),
 ];
 
 /// A page of the reference.

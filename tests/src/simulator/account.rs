@@ -438,6 +438,9 @@ pub struct Table {
     /// Provisioned capacity; left out: on demand.
     #[serde(default)]
     pub provisioned: Option<Provisioned>,
+    /// Between what the capacity of the table and of each index is scaled; left out: it is not.
+    #[serde(default)]
+    pub auto_scaling: Option<AutoScaling>,
     /// Global secondary indexes; every write goes to each of them too.
     #[serde(default)]
     pub indexes: Vec<Name>,
@@ -486,6 +489,16 @@ pub struct Table {
     /// Share of requests that are the client's fault.
     #[serde(default)]
     pub user_errors: f64,
+}
+
+/// The bounds of automatic scaling.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoScaling {
+    /// At least so much.
+    pub min: Provisioned,
+    /// At most so much.
+    pub max: Provisioned,
 }
 
 /// Provisioned throughput.

@@ -296,6 +296,7 @@ fn by_target(name: &str) -> Option<(&'static str, Protocol)> {
     Some(match name {
         "GraniteServiceVersion20100801" => ("cloudwatch", Protocol::Json10),
         "DynamoDB_20120810" => ("dynamodb", Protocol::Json10),
+        "AnyScaleFrontendService" => ("application-autoscaling", Protocol::Json11),
         "ResourceGroupsTaggingAPI_20170126" => ("tag", Protocol::Json11),
         _ => return None,
     })
@@ -551,7 +552,7 @@ fn is_throttle(error: &ApiError) -> bool {
 fn throttled(service: &str) -> ApiError {
     let (status, code) = match service {
         "lambda" | "apigateway" | "apigatewayv2" => (429, "TooManyRequestsException"),
-        "dynamodb" => (400, "ThrottlingException"),
+        "dynamodb" | "application-autoscaling" => (400, "ThrottlingException"),
         "tag" => (400, "ThrottledException"),
         _ => (400, "Throttling"),
     };
@@ -569,7 +570,7 @@ fn action(call: &Call) -> String {
 fn denied(caller: &Caller, call: &Call, _api: &str) -> ApiError {
     let (status, code) = match call.service.as_str() {
         "lambda" | "apigateway" | "apigatewayv2" => (403, "AccessDeniedException"),
-        "dynamodb" | "tag" => (400, "AccessDeniedException"),
+        "dynamodb" | "tag" | "application-autoscaling" => (400, "AccessDeniedException"),
         _ => (403, "AccessDenied"),
     };
     let action = action(call);

@@ -33,7 +33,7 @@ accounts:
           - {name: shop-records, kind: kafka, traffic: {steady: {per_minute: 3000}}, consumers: [{function: shop-kafka, batch: 10, metrics: [EventCount, ErrorCount, KafkaMetrics], pollers: 4}]}
           - {name: shop-documents, kind: document_db, traffic: {steady: {per_minute: 600}}, consumers: [{function: shop-docs, metrics: [EventCount], maximum_concurrency: 5}]}
         tables:
-          - {name: shop-orders, traffic: {PutItem: {steady: {per_minute: 1000}}, Query: {steady: {per_minute: 600}}}, latency: {p50_ms: 3.1}, throttles: 0.05, errors: 0.01, user_errors: 0.05, provisioned: {read: 500, write: 500}, indexes: [by-user, by-day], building: true, time_to_live: true, replicas: [us-east-1], legacy: true, kinesis: true, faults: true, stream: {function: shop-change, batch: 10}}
+          - {name: shop-orders, traffic: {PutItem: {steady: {per_minute: 1000}}, Query: {steady: {per_minute: 600}}}, latency: {p50_ms: 3.1}, throttles: 0.05, errors: 0.01, user_errors: 0.05, provisioned: {read: 500, write: 500}, auto_scaling: {min: {read: 5, write: 10}, max: {read: 1000, write: 2000}}, indexes: [by-user, by-day], building: true, time_to_live: true, replicas: [us-east-1], legacy: true, kinesis: true, faults: true, stream: {function: shop-change, batch: 10}}
           - {name: shop-carts, traffic: {PutItem: {steady: {per_minute: 1000}}, GetItem: {steady: {per_minute: 600}}}, throttles: 0.05, on_demand_maximum: {read: 100, write: 100}}
         incidents: [{what: recursion, on: [shop-async], share: 0.01, start: 2026-01-01T00:00:00Z, end: 2100-01-01T00:00:00Z}]
         rest_apis:

@@ -27,6 +27,7 @@ mod protection;
 mod proxy;
 mod quiet;
 mod restarts;
+mod scaling;
 mod secrets;
 mod selection;
 mod serving;

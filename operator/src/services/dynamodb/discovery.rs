@@ -9,11 +9,11 @@ use super::metrics::{
     ACCOUNT, BUILDING, CONDITIONS, EXPIRES, FAULTS, INDEX, ITEMS, KINESIS, LEGACY, MAXIMUM,
     OPERATION, PROVISIONED, REASONS, REPLICA, STREAM, TABLE,
 };
-use super::settings;
+use super::{scaling, settings};
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients, Identity, Pages};
 use crate::services::listing::listed;
-use crate::services::{Features, Found, Look, Resource, Shape, Subject};
+use crate::services::{Fact, Features, Found, Look, Resource, Shape, Subject};
 
 const NAMESPACE: &str = "AWS/DynamoDB";
 
@@ -53,6 +53,8 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
             unread: false,
         });
     }
+    // Of all tables: none is asked for more than once an hour.
+    let mut bounds = None;
     for name in &tables {
         let request = look.aws.dynamodb.describe_table().table_name(name).send();
         let answer = look.aws.call("dynamodb:DescribeTable", request).await;
@@ -67,7 +69,22 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
             }
         };
         let table = answer.as_ref().and_then(|answer| answer.table());
-        let resource = resource(look, name, table, &listings, &mut found).await;
+        let mut resource = resource(look, name, table, &listings, &mut found).await;
+        if table.is_none_or(settings::provisioned) && look.wanted.set("autoScaling") {
+            if bounds.is_none() {
+                let (facts, error) = scaling::bounds(look).await;
+                found.lesser.extend(error);
+                bounds = Some(facts);
+            }
+            let of_table = |fact: &&Fact| {
+                fact.labels
+                    .iter()
+                    .any(|(label, value)| *label == "table_name" && **value == **name)
+            };
+            resource
+                .facts
+                .extend(bounds.iter().flatten().filter(of_table).cloned());
+        }
         found.resources.push(resource);
     }
     Ok(found)

@@ -7,6 +7,10 @@ pub static ALL: &[&Family] = &[
     &TABLE_INFO,
     &PROVISIONED_READ,
     &PROVISIONED_WRITE,
+    &SCALED_MIN_READ,
+    &SCALED_MAX_READ,
+    &SCALED_MIN_WRITE,
+    &SCALED_MAX_WRITE,
     &ON_DEMAND_MAX_READ,
     &ON_DEMAND_MAX_WRITE,
     &TABLE_ITEMS,
@@ -40,6 +44,34 @@ pub static PROVISIONED_WRITE: Family = Family {
     name: "aws_dynamodb_provisioned_write_capacity_units",
     kind: FamilyKind::Gauge,
     help: "Write capacity units a second that the table or index is provisioned with; absent on demand. Source: dynamodb:DescribeTable.",
+};
+
+/// The least to which capacity for reads is scaled.
+pub static SCALED_MIN_READ: Family = Family {
+    name: "aws_dynamodb_autoscaling_min_read_capacity_units",
+    kind: FamilyKind::Gauge,
+    help: "The least to which the read capacity units of the table or index are scaled automatically; absent where they are not. Read once an hour, with optional set autoScaling. Source: application-autoscaling:DescribeScalableTargets.",
+};
+
+/// The most to which capacity for reads is scaled.
+pub static SCALED_MAX_READ: Family = Family {
+    name: "aws_dynamodb_autoscaling_max_read_capacity_units",
+    kind: FamilyKind::Gauge,
+    help: "The most to which the read capacity units of the table or index are scaled automatically; absent where they are not. Read once an hour, with optional set autoScaling. Source: application-autoscaling:DescribeScalableTargets.",
+};
+
+/// The least to which capacity for writes is scaled.
+pub static SCALED_MIN_WRITE: Family = Family {
+    name: "aws_dynamodb_autoscaling_min_write_capacity_units",
+    kind: FamilyKind::Gauge,
+    help: "The least to which the write capacity units of the table or index are scaled automatically; absent where they are not. Read once an hour, with optional set autoScaling. Source: application-autoscaling:DescribeScalableTargets.",
+};
+
+/// The most to which capacity for writes is scaled.
+pub static SCALED_MAX_WRITE: Family = Family {
+    name: "aws_dynamodb_autoscaling_max_write_capacity_units",
+    kind: FamilyKind::Gauge,
+    help: "The most to which the write capacity units of the table or index are scaled automatically; absent where they are not. Read once an hour, with optional set autoScaling. Source: application-autoscaling:DescribeScalableTargets.",
 };
 
 /// Maximum on demand for reads.

@@ -17,6 +17,7 @@ pub static SERVICE: Service = Service {
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
         "dynamodb:DescribeLimits",
+        "application-autoscaling:DescribeScalableTargets",
         "cloudwatch:ListMetrics",
     ],
     shapes: &[
@@ -53,6 +54,11 @@ pub static SERVICE: Service = Service {
             name: "timeToLive",
             default: true,
             what: "expired items, of tables with time to live; 1 metric a table, and one request a table and hour to the control plane",
+        },
+        OptionalSet {
+            name: "autoScaling",
+            default: true,
+            what: "between what capacity is scaled automatically; no metrics, and one request for every 50 capacities and hour to Application Auto Scaling where a table is provisioned",
         },
         OptionalSet {
             name: "replication",

@@ -4,6 +4,7 @@ mod capacity;
 mod discovery;
 mod facts;
 mod metrics;
+mod scaling;
 mod settings;
 
 pub use discovery::discover;

@@ -16,7 +16,8 @@ use super::facts::{
 use crate::aws::AwsError;
 use crate::services::{Fact, Family, Look};
 
-type Labels = Vec<(&'static str, Arc<str>)>;
+/// Labels of a setting.
+pub type Labels = Vec<(&'static str, Arc<str>)>;
 
 /// Whether a table's capacity, and that of its indexes, is provisioned.
 pub fn provisioned(table: &TableDescription) -> bool {
@@ -175,7 +176,7 @@ pub async fn account(look: &Look<'_>) -> (Vec<Fact>, Option<AwsError>) {
     look.memory.facts(action.to_owned(), read).await
 }
 
-fn setting(family: &'static Family, labels: &Labels, value: Option<i64>) -> Option<Fact> {
+pub fn setting(family: &'static Family, labels: &Labels, value: Option<i64>) -> Option<Fact> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "Prometheus knows no other number"

@@ -5,6 +5,7 @@
 
 pub mod apigateway;
 pub mod apigatewayv2;
+pub mod autoscaling;
 pub mod cloudformation;
 pub mod dynamodb;
 pub mod inventory;
@@ -63,6 +64,7 @@ pub fn call(context: &Context, service: &str, operation: &str, input: &Value) ->
         "dynamodb" => dynamodb::call(context, operation, input),
         "apigateway" => apigateway::call(context, operation, input),
         "apigatewayv2" => apigatewayv2::call(context, operation, input),
+        "application-autoscaling" => autoscaling::call(context, operation, input),
         "tag" => tagging::call(context, operation, input),
         "cloudformation" => cloudformation::call(context, operation, input),
         "sts" => sts::call(context, operation, input),
