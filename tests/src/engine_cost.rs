@@ -370,7 +370,7 @@ pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 "polls ${:.2}, comparisons ${:.2}, lists of what is active ${:.2}; {hours:.1} h measured",
                 polls / hours * 720.0,
                 audits * 30.0,
-                listed / hours * 720.0
+                listed / hours * 720.0 + 0.0 // the sum of none is -0
             ),
         ));
         if warm_up == 300 {

@@ -718,11 +718,17 @@ fn inventory(heard: &[&ExporterStatus]) -> Inventory {
     inventory
 }
 
+/// Of no exporter 0, and not -0.
+fn sum(heard: &[&ExporterStatus], of: impl Fn(&Spend) -> f64) -> f64 {
+    heard.iter().map(|status| of(&status.spend)).sum::<f64>() + 0.0
+}
+
 #[expect(clippy::cast_precision_loss, reason = "dollars and cents")]
 fn spend(heard: &[&ExporterStatus]) -> SpendStatus {
-    let sum = |of: fn(&Spend) -> f64| heard.iter().map(|status| of(&status.spend)).sum::<f64>();
-    let forecast = sum(|spend| spend.forecast_usd_per_month);
-    let spent = sum(|spend| spend.metrics_requested as f64 * DOLLARS_PER_METRIC);
+    let forecast = sum(heard, |spend| spend.forecast_usd_per_month);
+    let spent = sum(heard, |spend| {
+        spend.metrics_requested as f64 * DOLLARS_PER_METRIC
+    });
     SpendStatus {
         forecast_usd_per_month: format!("{forecast:.2}"),
         spent_usd: format!("{spent:.2}"),
@@ -770,10 +776,7 @@ fn within_budget(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
             ),
         );
     }
-    let forecast: f64 = heard
-        .iter()
-        .map(|status| status.spend.forecast_usd_per_month)
-        .sum();
+    let forecast = sum(heard, |spend| spend.forecast_usd_per_month);
     let costs = format!("polling costs ${forecast:.2} of ${budget:.2} in 30 days");
     let slowest = slowest(heard).filter(|interval| interval.as_secs() > facts.interval.as_secs());
     match slowest {

@@ -183,7 +183,7 @@ impl State {
                 .copied()
         };
         let metrics: f64 = self.demands.values().filter_map(at).sum();
-        metrics * DOLLARS_PER_METRIC
+        (metrics + 0.0) * DOLLARS_PER_METRIC // the sum of none is -0
     }
 
     /// The budget that allows the slowest rung whatever happens.
@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn without_a_budget_the_stack_s_own_interval_holds_and_all_is_paid() {
         let economy = Economy::default();
-        economy.configure(300, None);
+        let terms = economy.configure(300, None);
+        assert_eq!(format!("{:.2}", terms.forecast), "0.00");
         economy.demand(&key("eu-west-1"), demand(1000.0, 300));
         let terms = economy.terms();
         assert_eq!((terms.interval_seconds, terms.rung), (300, 0));
