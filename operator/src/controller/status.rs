@@ -719,14 +719,14 @@ fn inventory(heard: &[&ExporterStatus]) -> Inventory {
 }
 
 /// Of no exporter 0, and not -0.
-fn sum(heard: &[&ExporterStatus], of: impl Fn(&Spend) -> f64) -> f64 {
+fn total(heard: &[&ExporterStatus], of: impl Fn(&Spend) -> f64) -> f64 {
     heard.iter().map(|status| of(&status.spend)).sum::<f64>() + 0.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "dollars and cents")]
 fn spend(heard: &[&ExporterStatus]) -> SpendStatus {
-    let forecast = sum(heard, |spend| spend.forecast_usd_per_month);
-    let spent = sum(heard, |spend| {
+    let forecast = total(heard, |spend| spend.forecast_usd_per_month);
+    let spent = total(heard, |spend| {
         spend.metrics_requested as f64 * DOLLARS_PER_METRIC
     });
     SpendStatus {
@@ -776,7 +776,7 @@ fn within_budget(facts: &Facts<'_>, heard: &[&ExporterStatus]) -> Verdict {
             ),
         );
     }
-    let forecast = sum(heard, |spend| spend.forecast_usd_per_month);
+    let forecast = total(heard, |spend| spend.forecast_usd_per_month);
     let costs = format!("polling costs ${forecast:.2} of ${budget:.2} in 30 days");
     let slowest = slowest(heard).filter(|interval| interval.as_secs() > facts.interval.as_secs());
     match slowest {

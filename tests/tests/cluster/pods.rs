@@ -133,15 +133,13 @@ async fn an_exporter_that_is_killed_out_of_memory_evicted_or_without_its_kubelet
     signal(&number(&process()), "-KILL");
     goes_on("it goes on after kill -9", restarted, before).await;
 
-    // Something that the kernel may not kill takes all the memory that the container may have.
+    // Something else takes all the memory that the container may have, and the kernel takes the exporter for it.
     let (_, before) = counted().await.unwrap();
     let restarted = restarts();
     let exporter = process();
+    std::fs::write(exporter.join("oom_score_adj"), "1000").unwrap();
     let mut hog = Command::new("bash")
-        .args([
-            "-c",
-            "echo -1000 >/proc/self/oom_score_adj && echo $$ >\"$0\" && exec tail /dev/zero",
-        ])
+        .args(["-c", "echo $$ >\"$0\" && exec tail /dev/zero"])
         .arg(memory_group(&exporter).join("cgroup.procs"))
         .spawn()
         .unwrap();
