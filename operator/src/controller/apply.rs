@@ -109,6 +109,15 @@ impl Applied {
     }
 }
 
+/// What is decided by what was there.
+#[derive(Clone, Copy, Debug)]
+pub struct MadeFrom<'a> {
+    /// The version of the configuration that the assignment of shards was made from; none if there was none.
+    pub configuration: Option<&'a str>,
+    /// Whether there were exporters, whose volumes cannot be changed.
+    pub exporters: bool,
+}
+
 /// An object that somebody keeps changing.
 #[derive(Debug)]
 pub struct Contested {
@@ -214,14 +223,13 @@ impl Applier {
         Ok(set.map(|set| storage_of(&set)))
     }
 
-    /// Makes the stack's objects what they shall be, as far as that is done at `until`. `made_from` is
-    /// the version of the configuration that its assignment of shards was made from: if it is another
-    /// one by now, the exporters are left as they are.
+    /// Makes the stack's objects what they shall be, as far as that is done at `until`. If what they were made
+    /// from is not so any more, the exporters are left as they are.
     pub async fn apply(
         &self,
         stack: &ServerlessStack,
         desired: &Desired,
-        made_from: Option<&str>,
+        made_from: MadeFrom<'_>,
         until: Instant,
     ) -> Applied {
         let targets = targets(desired);
@@ -260,7 +268,7 @@ impl Applier {
         &self,
         stack: &ServerlessStack,
         target: &Target,
-        made_from: Option<&str>,
+        made_from: MadeFrom<'_>,
         until: Instant,
     ) -> Applied {
         let applying = self.apply_one(stack, target, made_from);
@@ -282,7 +290,7 @@ impl Applier {
         &self,
         stack: &ServerlessStack,
         target: &Target,
-        made_from: Option<&str>,
+        made_from: MadeFrom<'_>,
     ) -> Result<Applied, Error> {
         let mut applied = Applied::default();
         let (namespace, uid) = identity(stack);
@@ -305,7 +313,7 @@ impl Applier {
             // Ours a moment ago does not mean ours now: the UID makes the API server compare.
             object["metadata"]["uid"] = json!(live.uid);
             if (target.kind, &*target.name) == (Kind::ConfigMap, &*object_name(stack)) {
-                if live.resource_version.as_deref() != made_from {
+                if live.resource_version.as_deref() != made_from.configuration {
                     return Err(Error::Outdated {
                         kind: target.kind,
                         namespace,
@@ -324,6 +332,12 @@ impl Applier {
                 }
                 undone = Some((last_other_manager(&live), false));
             }
+        } else if target.kind == Kind::StatefulSet && made_from.exporters {
+            return Err(Error::Outdated {
+                kind: target.kind,
+                namespace,
+                name: target.name.clone(),
+            });
         } else if self.contests().contains_key(&contest) {
             undone = Some((None, true));
         }

@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::Guarded;
-use super::apply::Applied;
+use super::apply::{Applied, MadeFrom};
 use super::desired::{desired, object_name};
 use super::error::Error;
 use super::look::{Freshness, Looked, look};
@@ -133,7 +133,10 @@ async fn reconcile_stack(
     invalid.extend(desired.too_large());
     // A specification that cannot be used changes nothing: what runs, runs on.
     if is_known && invalid.is_empty() {
-        let made_from = resolved.shards.made_from.as_deref();
+        let made_from = MadeFrom {
+            configuration: resolved.shards.made_from.as_deref(),
+            exporters: resolved.made_storage.is_some(),
+        };
         applied = scope.applier.apply(stack, &desired, made_from, until).await;
         applied.failed.extend(storage_refused(stack, &resolved));
     }
