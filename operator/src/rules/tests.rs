@@ -529,6 +529,19 @@ fn windows_are_two_intervals_and_the_settling() {
     }
 }
 
+/// A query finds no sample that is older than five minutes.
+#[test]
+fn what_is_recorded_is_recorded_more_often_than_prometheus_forgets_it() {
+    let groups = rendered(WHOLE);
+    let budgets = groups.iter().filter(|g| g.name.ends_with(".budgets"));
+    assert_eq!(budgets.count(), 1);
+    for group in groups {
+        let records = group.rules.iter().any(|rule| rule.record.is_some());
+        let often = group.interval.is_none_or(|every| every.as_secs() < 300);
+        assert!(!records || often, "{}", group.name);
+    }
+}
+
 #[test]
 fn what_the_stack_does_not_have_has_no_rules() {
     let only_lambda = rendered("services: {lambda: {}}");

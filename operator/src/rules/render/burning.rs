@@ -13,8 +13,9 @@ use crate::api::objective::Objective;
 use crate::rules::catalogue::Room;
 use crate::rules::objectives::{self, Burn, Expressions, RECORDED_SECONDS};
 
-/// Over many days a budget changes slowly, and reading them costs.
-const BUDGET_SECONDS: u32 = 600;
+/// Over many days a budget changes slowly, and reading them costs. But a query finds no sample that is older than five
+/// minutes.
+const BUDGET_SECONDS: u32 = 240;
 
 impl Context<'_> {
     pub(super) fn expressions(&self, objective: &Objective) -> Option<Expressions> {
