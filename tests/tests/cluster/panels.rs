@@ -20,12 +20,6 @@ const EMPTY: &[(&str, &str, usize, &str)] = &[
         "this Prometheus is minutes old",
     ),
     (
-        "nightjar-function",
-        "annotation Changed settings",
-        0,
-        "nobody changes a function",
-    ),
-    (
         "nightjar-stack",
         "annotation Function deployed",
         0,
