@@ -6,7 +6,7 @@ export ONESHOT
 # What is started so ends when make is killed, and clears away.
 bound := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: help demo test preflight-test test-unit test-exporter test-operator test-cluster test-incidents bench generate check
+.PHONY: help demo test test-unit test-exporter test-operator test-cluster test-incidents bench generate check
 
 # Two cores have enough to do with one of them.
 .NOTPARALLEL:
@@ -17,11 +17,8 @@ help: ## This list
 demo: ## A real cluster with a simulated AWS account; ONESHOT=1 ends by itself
 	@$(bound) tests/demo
 
-# The machine is looked at for all tiers before the first of them builds anything.
-test: preflight-test test-unit test-exporter test-operator test-cluster ## All tests
-
-preflight-test:
-	@tests/parts/preflight test-unit test-exporter test-operator test-cluster
+test: ## All tests, the slow tiers side by side
+	@$(bound) tests/all
 
 test-unit: ## Pure tests, seconds
 	@tests/tier test-unit
