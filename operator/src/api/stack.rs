@@ -613,6 +613,8 @@ pub struct EnvVar {
     /// Its value.
     #[serde(default)]
     #[schemars(length(max = 4096))]
+    #[x_kube(validation = Rule::new(r"!self.contains('\u0000')")
+        .message("no process can be started with a NUL character in its environment: remove it"))]
     pub value: String,
 }
 

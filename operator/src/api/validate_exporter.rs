@@ -85,7 +85,11 @@ impl Findings {
                     "NIGHTJAR_SHARD is how an exporter knows which one it is: remove it",
                 );
             }
-            self.length(format!("{field}[{i}].value"), value, 0..=4096);
+            let at = format!("{field}[{i}].value");
+            if value.contains('\0') {
+                self.add(&at, "no process can be started with a NUL character in its environment: remove it");
+            }
+            self.length(at, value, 0..=4096);
         }
     }
 
