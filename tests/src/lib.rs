@@ -6,6 +6,7 @@ pub mod fuzz;
 pub mod http;
 pub mod kube_api;
 pub mod operator_cost;
+pub mod operator_exporters;
 pub mod panels;
 #[cfg(test)]
 mod preflight;

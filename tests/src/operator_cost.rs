@@ -5,14 +5,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::kube_api::{KubeApi, Namespace, Operator};
+use crate::kube_api::{KubeApi, Namespace, Operator, condition};
+use crate::operator_exporters;
 use crate::simulator::speed::Figure;
 
 const STACKS: usize = 1000;
@@ -285,14 +289,6 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         120.0,
         "the Lease, the optional kinds, watches that begin again",
     ));
-    rows.push(row(
-        "operator: peak RSS with 1,000 stacks",
-        peak(operator.pid())?,
-        "MB",
-        100.0,
-        "of four objects each; an exporter's resources are not known to the operator",
-    ));
-
     // Started again.
     operator.signal("TERM");
     operator.ended().await;
@@ -328,7 +324,114 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         1.0,
         "",
     ));
+    rows.extend(with_exporters(&api, &operator, &namespaces).await?);
     Ok(rows)
+}
+
+/// The same stacks with an exporter each, which tells something new every five minutes.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "small numbers"
+)]
+async fn with_exporters(
+    api: &KubeApi,
+    operator: &Operator,
+    namespaces: &[Namespace],
+) -> anyhow::Result<Vec<Figure>> {
+    let read = Arc::new(AtomicU64::new(0));
+    futures::stream::iter(0..STACKS)
+        .for_each_concurrent(32, |number| {
+            let (namespace, read) = (&namespaces[number % NAMESPACES], read.clone());
+            async move {
+                let name = format!("stack-{number}");
+                operator_exporters::start(namespace, &name, number as i64, read).await;
+            }
+        })
+        .await;
+    until("all stacks Ready", async || {
+        let mut ready = 0;
+        for namespace in namespaces {
+            let Ok(stacks) = namespace
+                .of("ServerlessStack")
+                .list(&ListParams::default())
+                .await
+            else {
+                return false;
+            };
+            ready += stacks
+                .iter()
+                .filter(|stack| condition(stack, "Ready")["status"] == "True")
+                .count();
+        }
+        ready == STACKS
+    })
+    .await?;
+    let (begun, wall, before) = (now(), Instant::now(), read.load(Ordering::Relaxed));
+    tokio::time::sleep(Duration::from_mins(6)).await;
+    let minutes = wall.elapsed().as_secs_f64() / 60.0;
+    let read = (read.load(Ordering::Relaxed) - before) as f64;
+    let asked = asked(api);
+    let asked: Vec<&Asked> = asked.iter().filter(|one| one.at > begun).collect();
+    let writes = asked.iter().filter(|one| {
+        ["create", "update", "patch", "delete"].contains(&&*one.verb) && one.resource != "leases"
+    });
+    let mut by_stack: HashMap<(&str, u64), u32> = HashMap::new();
+    let (mut statuses, mut others) = (0_u32, 0_u32);
+    for write in writes {
+        if write.resource == "serverlessstacks/status" {
+            statuses += 1;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "minutes since then"
+            )]
+            let minute = ((write.at - begun) / 60.0) as u64;
+            *by_stack.entry((&write.object, minute)).or_default() += 1;
+        } else {
+            others += 1;
+        }
+    }
+    Ok(vec![
+        row(
+            "operator, 1,000 stacks with exporters: reads of an exporter's /status in half a minute",
+            read / STACKS as f64 / minutes / 2.0,
+            "",
+            1.05,
+            "each tells new numbers every five minutes",
+        ),
+        row(
+            "operator, 1,000 stacks with exporters: most writes of one stack's status in a minute",
+            f64::from(by_stack.values().copied().max().unwrap_or_default()),
+            "",
+            1.0,
+            &format!(
+                "{:.0} of all stacks a minute, {minutes:.1} minutes long",
+                f64::from(statuses) / minutes
+            ),
+        ),
+        row(
+            "operator, 1,000 stacks with exporters: other writes but to the Lease",
+            f64::from(others),
+            "",
+            0.0,
+            "",
+        ),
+        row(
+            "operator, 1,000 stacks with exporters: lists",
+            asked.iter().filter(|one| one.verb == "list").count() as f64,
+            "",
+            0.0,
+            "",
+        ),
+        row(
+            "operator: peak RSS with 1,000 stacks of 100 resources",
+            peak(operator.pid())?,
+            "MB",
+            100.0,
+            "since it was started again",
+        ),
+    ])
 }
 
 /// Waits until the operator has gone a few seconds without writing an object.

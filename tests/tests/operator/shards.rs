@@ -3,7 +3,6 @@
 //! configuration as late as it likes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +13,7 @@ use kube::api::DeleteParams;
 use nightjar::api::exporter_status::ExporterStatus;
 use nightjar::api::shards::owner;
 use nightjar_tests::http;
+use nightjar_tests::operator_exporters::address;
 use nightjar_tests::simulator::clock::Clock;
 use nightjar_tests::simulator::{Options, Simulator};
 use serde_json::{Value, json};
@@ -67,15 +67,6 @@ async fn published(port: u16) -> BTreeSet<String> {
     let status = status(port).await;
     let targets = status.into_iter().flat_map(|status| status.targets);
     targets.map(|target| target.region).collect()
-}
-
-/// An address of this machine that an EndpointSlice may hold: loopback is refused there.
-pub fn address() -> String {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket
-        .connect("198.51.100.1:9")
-        .expect("a route to anywhere: exporters are found by an address that is not loopback");
-    socket.local_addr().unwrap().ip().to_string()
 }
 
 impl Cluster {

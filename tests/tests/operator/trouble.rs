@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::api::{DeleteParams, ListParams};
 use kube::{ResourceExt, core::DynamicObject};
 use nightjar_tests::http;
+use nightjar_tests::operator_exporters::address;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -15,7 +16,6 @@ use crate::kube_api::fault_proxy::background;
 use crate::kube_api::{
     KubeApi, Namespace, condition, eventually, free_ports, nightjar, output, spawn,
 };
-use crate::shards::address;
 use crate::shared;
 
 /// Edits a stack again and again and waits each time until its exporter's configuration says so. All of it
