@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nightjar::api::exporter_status::{
-    ExporterStatus, ServiceStatus, Spend, TargetStatus, VERSION,
-};
+use nightjar::api::exporter_status::{ExporterStatus, ServiceStatus, Spend, TargetStatus, VERSION};
 use nightjar::exporter::config;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -27,6 +27,8 @@ pub struct Play {
     pub minutes: usize,
     /// Simulated seconds in a real one.
     pub speed: f64,
+    /// After how many minutes the exporter is killed and started again, each time: what happens to one on any day.
+    pub restart_after: usize,
     /// What goes wrong in eu-west-1 after all, to see that the record would show it.
     pub incidents: Vec<Incident>,
 }
@@ -48,7 +50,7 @@ impl Drop for Exporter {
     }
 }
 
-/// Plays, with a restart of the exporter, and answers what fired: an empty text when nothing did.
+/// Plays, with restarts of the exporter, and answers what fired: an empty text when nothing did.
 pub async fn alarms(nightjar: &Path, play: &Play) -> anyhow::Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut account = AccountFile::load(&root.join("accounts/shop.yaml"))?;
@@ -105,15 +107,14 @@ async fn record(
         library,
     };
     let mut record = Record::new();
-    let mut restarted = false;
+    let mut restarts = 0;
     loop {
         let minute = usize::try_from((simulator.now_ms() / 1000 - play.from) / 60)?;
         if minute >= play.minutes {
             return Ok(record);
         }
-        // What happens to an exporter on any day.
-        if !restarted && minute > play.minutes / 3 {
-            restarted = true;
+        if minute / play.restart_after > restarts {
+            restarts = minute / play.restart_after;
             exporter.child.kill()?;
             exporter.child.wait()?;
             exporter.child = spawn(

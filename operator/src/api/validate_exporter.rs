@@ -87,7 +87,10 @@ impl Findings {
             }
             let at = format!("{field}[{i}].value");
             if value.contains('\0') {
-                self.add(&at, "no process can be started with a NUL character in its environment: remove it");
+                self.add(
+                    &at,
+                    "no process can be started with a NUL character in its environment: remove it",
+                );
             }
             self.length(at, value, 0..=4096);
         }

@@ -5,12 +5,13 @@ use nightjar_tests::simulator::account::{Incident, Instant};
 
 use crate::harness::nightjar;
 
-/// The evening of a Wednesday, the shop's busiest hours. `make bench` plays the whole day.
+/// The evening of a Wednesday, the shop's busiest hours. `make bench` plays a whole week.
 fn evening(incidents: Vec<Incident>) -> Play {
     Play {
         from: Instant::parse("2026-11-18T18:00:00Z").unwrap().ms / 1000,
         minutes: 150,
         speed: 120.0,
+        restart_after: 50,
         incidents,
     }
 }
