@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{GlobalSecondaryIndexDescription, IndexStatus, TableDescription};
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
 
 use super::metrics::{
     ACCOUNT, BUILDING, CONDITIONS, EXPIRES, FAULTS, INDEX, ITEMS, KINESIS, LEGACY, MAXIMUM,
@@ -16,6 +18,8 @@ use crate::services::listing::listed;
 use crate::services::{Fact, Features, Found, Look, Resource, Shape, Subject};
 
 const NAMESPACE: &str = "AWS/DynamoDB";
+/// How many tables are described at once: a stack may have thousands.
+const AT_ONCE: usize = 4;
 
 /// Metrics by which CloudWatch lists the subjects of a shape; the table's name comes first.
 const LISTED: [(&Shape, &[&str]); 3] = [
@@ -55,9 +59,13 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
     }
     // Of all tables: none is asked for more than once an hour.
     let mut bounds = None;
-    for name in &tables {
+    let reads = tables.iter().map(|name| {
         let request = look.aws.dynamodb.describe_table().table_name(name).send();
-        let answer = look.aws.call("dynamodb:DescribeTable", request).await;
+        async move { (name, look.aws.call("dynamodb:DescribeTable", request).await) }.boxed()
+    });
+    let reads: Vec<_> = reads.collect();
+    let mut answers = stream::iter(reads).buffered(AT_ONCE);
+    while let Some((name, answer)) = answers.next().await {
         let answer = match answer {
             Ok(answer) => Some(answer),
             // Deleted since it was listed.
