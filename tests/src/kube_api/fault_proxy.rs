@@ -151,6 +151,8 @@ enum Way {
 struct State {
     client: Client,
     way: watch::Sender<Way>,
+    /// Whoever hears of it closes its connection.
+    cuts: watch::Sender<()>,
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<Seen>>,
     struck: watch::Sender<usize>,
@@ -208,6 +210,7 @@ impl FaultProxy {
             let state = Arc::new(State {
                 client: Client::try_from(config).unwrap(),
                 way: watch::Sender::new(Way::Open),
+                cuts: watch::Sender::new(()),
                 rules: Mutex::default(),
                 seen: Mutex::default(),
                 struck: watch::Sender::new(0),
@@ -253,6 +256,11 @@ impl FaultProxy {
     /// The server is gone: connections break, and new ones are closed.
     pub fn close(&self) {
         self.state.way.send_replace(Way::Closed);
+    }
+
+    /// All connections are closed; new ones are taken.
+    pub fn cut(&self) {
+        self.state.cuts.send_replace(());
     }
 
     /// The network drops all packets.
@@ -360,7 +368,7 @@ async fn accept(socket: TcpListener, state: Arc<State>) {
         }
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let mut way = state.way.subscribe();
+            let (mut way, mut cuts) = (state.way.subscribe(), state.cuts.subscribe());
             let service = service_fn(move |request| handle(request, Arc::clone(&state)));
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -368,6 +376,7 @@ async fn accept(socket: TcpListener, state: Arc<State>) {
                 // It ends as its peer likes.
                 _ = connection => {}
                 _ = way.wait_for(|way| *way == Way::Closed) => {}
+                _ = cuts.changed() => {}
             }
         });
     }

@@ -125,8 +125,7 @@ async fn credentials_that_are_refused_for_a_while_are_tried_again() {
     world
         .proxy
         .set([Rule::all(excuse(401, "Unauthorized", "Unauthorized", None))]);
-    world.proxy.close();
-    world.proxy.open();
+    world.proxy.cut();
     world.is_meddled_with().await;
     // Longer than a leader leads without renewing its Lease.
     tokio::time::sleep(Duration::from_secs(13)).await;

@@ -183,8 +183,7 @@ async fn an_optional_kind_that_may_not_be_watched_any_more_is_named_and_disturbs
 
     let had = forbid(api, "alertmanagerconfigs").await;
     // What is being watched already is not taken away.
-    world.proxy.close();
-    world.proxy.open();
+    world.proxy.cut();
     let message = world
         .says("checkout", "MonitoringConfigured", "False", kind)
         .await;

@@ -40,6 +40,19 @@ async fn after_an_outage_of_minutes_all_goes_on() {
 }
 
 #[tokio::test]
+#[ignore = "eleven minutes: by hand"]
+async fn after_an_outage_of_ten_minutes_all_goes_on() {
+    let world = World::new("outage-600").await;
+    outage(
+        &world,
+        Duration::from_mins(10),
+        || world.proxy.close(),
+        4000,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn after_the_network_dropped_all_packets_for_a_while_all_goes_on() {
     let world = World::new("partition").await;
     outage(

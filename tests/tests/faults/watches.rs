@@ -15,8 +15,7 @@ async fn spoiled(name: &'static str, rule: Rule) {
         ..rule
     }]);
     // Watches begin anew, now spoiled.
-    world.proxy.close();
-    world.proxy.open();
+    world.proxy.cut();
     world.proxy.until_struck(1).await;
     let asked = world.proxy.requests().len();
     for _ in 0..2 {
