@@ -221,8 +221,8 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let prometheus = format!("http://{listen}");
     until_judged(&prometheus).await?;
 
-    // The weekly groups are evaluated every five minutes, the others every 15 s: a round in which all are due is the worst.
-    let mut worst: BTreeMap<String, f64> = BTreeMap::new();
+    // The weekly groups are evaluated every five minutes, the others every 15 s: a round is one in which all are due.
+    let mut took: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut rules_of = 0;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(330) {
@@ -234,16 +234,25 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             .map(|group| group.rules.len())
             .sum();
         for group in answer.data.groups {
-            let worst = worst.entry(group.name).or_default();
-            *worst = worst.max(group.evaluation_time);
+            let took = took.entry(group.name).or_default();
+            // One that was looked at twice has the same number of nanoseconds.
+            if took.last() != Some(&group.evaluation_time) {
+                took.push(group.evaluation_time);
+            }
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
-    let round: f64 = worst.values().sum::<f64>() * 1e3;
-    let slowest = worst
+    for took in took.values_mut() {
+        took.sort_by(f64::total_cmp);
+    }
+    let median = |took: &[f64]| took[took.len() / 2] * 1e3;
+    let round: f64 = took.values().map(|took| median(took)).sum();
+    let worst: f64 = took.values().map(|took| took[took.len() - 1] * 1e3).sum();
+    let slowest = took
         .iter()
-        .max_by(|a, b| a.1.total_cmp(b.1))
-        .map(|(name, took)| format!("{name} takes {:.0} ms of it", took * 1e3))
+        .map(|(name, took)| (name, median(took)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(name, took)| format!("{name} takes {took:.0} ms of it"))
         .unwrap_or_default();
     let recorded = instant(&prometheus, "count({__name__=~\".+:.+:.+\"})")
         .await?
@@ -263,7 +272,9 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             round,
             "ms",
             250.0,
-            format!("{rules_of} rules, the longest of each group within five minutes; {slowest}"),
+            format!(
+                "{rules_of} rules, the median of each group within five minutes; {slowest}; the longest of each: {worst:.0} ms"
+            ),
         ),
         figure(
             "rules of 1,000 functions: recorded series",
