@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::follow::{Follower, next_minute, open, seen_while_closed};
-use crate::harness::Exporter;
+use nightjar_tests::simulator::{Options, Simulator};
+
+use crate::follow::{
+    ACCOUNT, Follower, STACK, closed_as, next_minute, open, seen_while_closed, through,
+};
+use crate::harness::{Exporter, KEYS, faketime, stack};
 
 /// What is told of the node's clock: by how many seconds it is ahead of AWS's.
 async fn ahead(exporter: &Exporter) -> Option<i64> {
@@ -55,6 +59,57 @@ async fn a_clock_that_is_set_a_quarter_of_an_hour_ahead_or_back_is_told_and_chan
     assert!(moved >= 25, "only {moved} counters moved");
 }
 
+/// In real time: only there the library leaves the clock alone that nobody sets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_while_it_runs_is_told_and_changes_no_count() {
+    let simulator = Simulator::from_text(ACCOUNT, Options::default()).await;
+    let simulator = simulator.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clock");
+    let set = |seconds: i64| {
+        let draft = file.with_extension("draft");
+        std::fs::write(&draft, format!("{seconds:+}")).unwrap();
+        std::fs::rename(draft, &file).unwrap();
+    };
+    set(0);
+    let library = faketime();
+    let environment = [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let environment = [&KEYS, &environment[..]].concat();
+    let exporter = closed_as(dir, &simulator, &stack(STACK), &environment).await;
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 86_400).await;
+    let mut follower = Follower::new(&simulator, opened, opened + 86_400);
+    // Two polls, which are a minute apart, and the second one up to half a minute more.
+    let patience = Duration::from_mins(4);
+    for skew in [900, -900, 0] {
+        set(skew);
+        exporter
+            .until_within(patience, "the clock is told", async |e| {
+                follower.compare(e).await;
+                (ahead(e).await.unwrap_or(0) - skew).abs() < 60
+            })
+            .await;
+        let polled = async |e: &Exporter| {
+            let status = e.status().await;
+            status["targets"][0]["services"]["lambda"]["lastPoll"].as_i64()
+        };
+        let before = polled(&exporter).await;
+        exporter
+            .until_within(patience, "it polls", async |e| {
+                follower.compare(e).await;
+                polled(e).await != before
+            })
+            .await;
+    }
+    let moved = follower.last().values().filter(|count| **count > 0.0);
+    assert!(moved.count() >= 25, "{:#?}", follower.last());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_was_suspended_for_an_hour_makes_up_for_it() {
     let (simulator, exporter) = seen_while_closed().await;
@@ -63,7 +118,7 @@ async fn a_machine_that_was_suspended_for_an_hour_makes_up_for_it() {
     open(&simulator, opened, end).await;
     let mut follower = Follower::new(&simulator, opened, end);
     let counts = async |e: &Exporter| {
-        let through = crate::follow::through(&e.scrape().await);
+        let through = through(&e.scrape().await);
         through.values().all(|at| *at > opened)
     };
     exporter.until("it counts", counts).await;

@@ -80,7 +80,8 @@ pub fn nightjar() -> PathBuf {
     binary
 }
 
-fn faketime() -> PathBuf {
+/// The library that tells a process another time.
+pub fn faketime() -> PathBuf {
     let arch = std::env::consts::ARCH;
     let library = PathBuf::from(format!(
         "/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1"
@@ -272,12 +273,22 @@ impl Exporter {
     }
 
     /// Waits until something is so.
-    pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
+    pub async fn until(&self, what: &str, is_so: impl AsyncFnMut(&Self) -> bool) {
+        self.until_within(DEADLINE, what, is_so).await;
+    }
+
+    /// The same for what takes longer.
+    pub async fn until_within(
+        &self,
+        deadline: Duration,
+        what: &str,
+        mut is_so: impl AsyncFnMut(&Self) -> bool,
+    ) {
         let begun = Instant::now();
         while !is_so(self).await {
             assert!(
-                begun.elapsed() < DEADLINE,
-                "not within {DEADLINE:?}: {what}\n{}",
+                begun.elapsed() < deadline,
+                "not within {deadline:?}: {what}\n{}",
                 self.log()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
