@@ -183,10 +183,13 @@ mod tests {
                 "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<html>",
                 "not a status document",
             ),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", ""),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{",
+                "error reading a body",
+            ),
             (&endless, "length limit exceeded"),
-            ("SSH-2.0\r\n", ""),
-            ("", ""),
+            ("SSH-2.0\r\n", "invalid HTTP version"),
+            ("", "closed before message completed"),
         ] {
             let why = answered_by(answer).await.unwrap_err();
             assert!(why.contains(part), "{why}");
