@@ -160,6 +160,7 @@ mod tests {
 
     #[test]
     fn a_series_that_appears_twice_is_an_error() {
-        assert!(parse("x{a=\"1\"} 1\nx{a=\"1\"} 2\n").is_err());
+        let error = parse("x{a=\"1\"} 1\nx{a=\"1\"} 2\n").unwrap_err();
+        assert!(error.to_string().contains("twice"), "{error}");
     }
 }
