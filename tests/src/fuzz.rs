@@ -252,8 +252,10 @@ pub fn books(bytes: &[u8]) {
         return;
     };
     for subject in books.subjects {
+        let (shape, values) = (subject.shape.clone(), subject.values.clone());
         if let Some(watched) = Watched::restore(subject) {
-            assert!(watched.saved().values.len() == watched.subject.values.len());
+            let saved = watched.saved();
+            assert_eq!((saved.shape, saved.values), (shape, values));
         }
     }
 }
