@@ -62,6 +62,9 @@ mod tests {
         assert_eq!(at(2), Turn::Now { tell: true });
         assert_eq!(at(3), Turn::Later(Duration::from_secs(9)));
         assert_eq!(at(12), Turn::Now { tell: false });
+        // Forgotten: it takes as many changes until it is told again.
         assert_eq!(at(700), Turn::Now { tell: false });
+        assert_eq!(at(701), Turn::Now { tell: false });
+        assert_eq!(at(702), Turn::Now { tell: true });
     }
 }
