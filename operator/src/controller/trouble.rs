@@ -273,9 +273,14 @@ mod tests {
         assert_eq!(refused.told(after(21)).len(), 1);
         // The watch goes on where it was, and shows nothing.
         assert_eq!(refused.told(after(22)).len(), 0);
-        refused.note("Service", Some("no".to_owned()), after(40));
-        assert_eq!(refused.told(after(41)).len(), 0);
-        refused.note("Service", None, after(52));
-        assert_eq!(refused.told(after(52)).len(), 0);
+        for seconds in [40, 45, 50] {
+            refused.note("Service", Some("no".to_owned()), after(seconds));
+            assert_eq!(
+                refused.told(after(seconds)).len(),
+                usize::from(seconds == 50)
+            );
+        }
+        refused.note("Service", None, after(51));
+        assert_eq!(refused.told(after(51)).len(), 0);
     }
 }
