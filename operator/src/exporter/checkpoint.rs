@@ -378,6 +378,10 @@ mod tests {
             .save(&header, &encode(&header, &Books::default()))
             .unwrap();
         assert!(second.load(&header.key).unwrap().is_none());
+        drop(second);
+        let third = store(dir.path());
+        assert_eq!(third.sort(std::slice::from_ref(&header.key)).unwrap(), []);
+        assert!(third.load(&header.key).unwrap().is_none());
     }
 
     #[test]
