@@ -16,14 +16,16 @@ fn answered(kind: Kind, status: serde_json::Value) -> Error {
 
 #[test]
 fn what_the_api_server_refuses_is_told_by_the_field_of_the_stack_that_it_came_from() {
-    let error = answered(
-        Kind::StatefulSet,
-        json!({"status": "Failure", "reason": "Invalid", "code": 422, "message": "no", "details": {"causes": [
+    let error = |code| {
+        let causes = json!([
             {"field": "spec.template.spec.containers[0].resources.requests", "message": "must be less", "reason": "x"},
             {"field": "spec.template.spec.nodeName", "message": "not a field of the stack", "reason": "x"},
-        ]}}),
-    );
-    let refused = error.refused_fields();
+        ]);
+        let status = json!({"status": "Failure", "reason": "Invalid", "code": code, "message": "no", "details": {"causes": causes}});
+        answered(Kind::StatefulSet, status)
+    };
+    assert_eq!(error(409).refused_fields(), []);
+    let refused = error(422).refused_fields();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(refused[0].field, "spec.exporter.resources");
     assert!(refused[0].message.contains("must be less"));
