@@ -189,6 +189,8 @@ fn a_budget_that_allows_no_polling_names_the_least_one_of_all_exporters_together
     assert_eq!((&*status, &*reason), ("False", "BudgetTooSmall"));
     assert!(message.contains("\"41.12\""), "{message}");
     assert_eq!(verdict(&exporters, READY).1, "BudgetTooSmall");
+    let (status, reason, _) = verdict(&exporters, AWS_REACHABLE);
+    assert_eq!((&*status, &*reason), ("Unknown", "BudgetTooSmall"));
 }
 
 #[test]
