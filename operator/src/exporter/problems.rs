@@ -53,6 +53,7 @@ mod tests {
         let denied = || AwsError::new(Reason::AccessDenied, "lambda:ListFunctions", "denied");
         let mut problems = Problems::default();
         problems.replace("lambda", vec![denied(), denied()], 100);
+        assert_eq!(problems.list().len(), 1, "one is enough to know what to do");
         problems.replace("lambda", vec![denied()], 200);
         assert_eq!(
             problems.list().iter().map(|p| p.since).collect::<Vec<_>>(),
