@@ -133,8 +133,6 @@ struct Part {
     dropped: u64,
     /// How many subjects of the view are in it.
     subjects: usize,
-    /// The room that there was.
-    most: u64,
 }
 
 impl Part {
@@ -154,23 +152,15 @@ impl Part {
             series,
             dropped: view.subjects[whole..].iter().map(SubjectView::series).sum(),
             subjects: whole,
-            most,
         }
     }
 
-    /// Whether it is what its view would be encoded to, were there room for `most`. One that has been left out in
-    /// part, and now has more room, is not, but is right until its next view comes.
-    const fn fits(&self, most: u64) -> bool {
-        self.series <= most && (self.dropped == 0 || self.most <= most)
-    }
-
     /// Leaves out all of its series until its next view comes, which will find less room.
-    fn drop_series(&mut self, most: u64) {
+    fn drop_series(&mut self) {
         // What is said of the counters is no AWS series.
         self.rows.retain(|name, _| !name.starts_with("aws_"));
         self.dropped += std::mem::take(&mut self.series);
         self.subjects = 0;
-        self.most = most;
     }
 }
 
@@ -206,8 +196,8 @@ impl Publisher {
     /// the snapshot, and how many of the view's subjects, the first ones, are in it.
     ///
     /// When there are more than `most` series, the order of accounts and regions, and that inside their views, decides which are
-    /// left out: always the same ones, whatever came first. Of an account and region that came to have less room nothing is
-    /// published until its next view.
+    /// left out: always the same ones, whatever came first. Of an account and region that came to have less room than it
+    /// fills nothing is published until its next view.
     pub fn publish(&self, key: &TargetKey, view: Option<View>, most: u64) -> (u64, usize) {
         let keep_plain = self.plain.swap(false, Ordering::AcqRel);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,8 +211,10 @@ impl Publisher {
         }
         let mut left = most;
         for part in parts.values_mut() {
-            if !part.fits(left) {
-                part.drop_series(left);
+            // What fits is what its view would be encoded to now, or less if there is more room by now: that is right until
+            // its next view comes.
+            if part.series > left {
+                part.drop_series();
             }
             left = room([&*part], left);
         }
@@ -378,6 +370,22 @@ mod tests {
         assert_eq!((snapshot.series, snapshot.dropped), (3, 0));
         publisher.publish(&key("r1"), None, 3);
         assert_eq!(publisher.snapshot().series, 2);
+    }
+
+    #[test]
+    fn what_still_fits_into_less_room_stays() {
+        let publisher = Publisher::new(Telemetry::new("s"));
+        let mut second = view(&["c", "d"]);
+        for subject in &mut second.subjects {
+            let row = subject.rows[0].clone();
+            subject.rows.push(row);
+        }
+        publisher.publish(&key("r1"), Some(view(&["a"])), 4);
+        publisher.publish(&key("r2"), Some(second), 4);
+        assert_eq!(publisher.snapshot().series, 3);
+        publisher.publish(&key("r1"), Some(view(&["a", "b"])), 4);
+        let snapshot = publisher.snapshot();
+        assert_eq!((snapshot.series, snapshot.dropped), (4, 2));
     }
 
     #[test]
