@@ -328,7 +328,14 @@ impl Exposition {
 
 /// Labels as they stand between the braces.
 pub fn render_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut text = String::new();
+    with_labels(String::new(), labels)
+}
+
+/// Labels, and more of them after those.
+pub fn with_labels<'a>(
+    mut text: String,
+    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
     for (name, value) in labels {
         push_label(&mut text, name, value);
     }
@@ -341,14 +348,19 @@ fn push_label(text: &mut String, name: &str, value: &str) {
     }
     text.push_str(name);
     text.push_str("=\"");
-    for c in value.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
-        }
+    // Hardly any value has something to escape.
+    let mut rest = value;
+    while let Some(place) = rest.bytes().position(|b| matches!(b, b'\\' | b'"' | b'\n')) {
+        let (plain, special) = rest.split_at(place);
+        text.push_str(plain);
+        text.push_str(match special.as_bytes()[0] {
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            _ => "\\n",
+        });
+        rest = &special[1..];
     }
+    text.push_str(rest);
     text.push('"');
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::membership::{Membership, Tags};
-use crate::services::{Fact, Found, ServiceId};
+use crate::services::{Fact, Resource, ServiceId};
 
 /// What is known of an account and region.
 #[derive(Debug, Default)]
@@ -32,8 +32,14 @@ impl Inventory {
         self.of_service.retain(|id, _| wanted.contains(id));
     }
 
-    /// Takes over what was found of a service, and whether that is all there is.
-    pub fn take(&mut self, id: ServiceId, found: &Found, complete: bool, members: &Membership) {
+    /// Takes over the resources that were found of a service, and whether those are all that there are.
+    pub fn take(
+        &mut self,
+        id: ServiceId,
+        found: Vec<Resource>,
+        complete: bool,
+        members: &Membership,
+    ) {
         let mut before: HashMap<Option<String>, Known> = self
             .of_service
             .remove(&id)
@@ -42,19 +48,26 @@ impl Inventory {
             .map(|known| (known.arn.clone(), known))
             .collect();
         let mut now = Vec::new();
-        for resource in &found.resources {
-            if let Some(arn) = &resource.arn
+        for resource in found {
+            let Resource {
+                arn,
+                mut facts,
+                unread,
+                ..
+            } = resource;
+            if let Some(arn) = &arn
                 && let Some(tags) = members.tags(arn)
             {
                 self.tags.insert(arn.clone(), tags.clone());
             }
-            let read: HashSet<&str> = resource.facts.iter().map(|fact| fact.family.name).collect();
-            let last = before.remove(&resource.arn).filter(|_| resource.unread);
-            let last = last.into_iter().flat_map(|last| last.facts);
-            let unread = last.filter(|fact| !read.contains(fact.family.name));
+            if let Some(last) = before.remove(&arn).filter(|_| unread) {
+                let read: HashSet<&str> = facts.iter().map(|fact| fact.family.name).collect();
+                let kept = last.facts.into_iter();
+                facts.extend(kept.filter(|fact| !read.contains(fact.family.name)));
+            }
             now.push(Known {
-                arn: resource.arn.clone(),
-                facts: resource.facts.iter().cloned().chain(unread).collect(),
+                arn,
+                facts,
                 missing: false,
             });
         }
@@ -91,7 +104,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::{Family, FamilyKind, Resource};
+    use crate::services::{Family, FamilyKind};
 
     static CAPACITY: Family = Family {
         name: "aws_test_capacity",
@@ -120,16 +133,8 @@ mod tests {
     }
 
     fn take(inventory: &mut Inventory, resources: Vec<Resource>, complete: bool) {
-        let found = Found {
-            resources,
-            ..Found::default()
-        };
-        inventory.take(
-            ServiceId::DynamoDb,
-            &found,
-            complete,
-            &Membership::default(),
-        );
+        let members = Membership::default();
+        inventory.take(ServiceId::DynamoDb, resources, complete, &members);
     }
 
     fn values(inventory: &Inventory) -> Vec<(&'static str, f64)> {

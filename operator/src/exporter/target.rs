@@ -347,7 +347,8 @@ impl Target {
             let complete = members_known && found.complete();
             all_found &= complete;
             self.merge(id, &found, round.began, complete);
-            self.inventory.take(id, &found, complete, &round.membership);
+            self.inventory
+                .take(id, found.resources, complete, &round.membership);
             let problems = found.problems.into_iter().chain(found.lesser).collect();
             self.problems.replace(id.name(), problems, now);
             // What an incomplete round missed will be counted from the last complete one on.

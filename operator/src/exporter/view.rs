@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::book::{Minute, Reading};
 use super::collect::minutes;
-use super::encode::{render_labels, tag_label};
+use super::encode::{render_labels, tag_label, with_labels};
 use super::membership::Tags;
 use super::series::{Reads, SETTLE_MINUTES, Series};
 use super::snapshot::{Row, RowValue, SubjectView, View};
@@ -41,11 +41,11 @@ pub fn view(target: &Target) -> View {
     let Some(identity) = &target.identity else {
         return view;
     };
-    let common = [
+    let common = render_labels([
         ("stack", config.name.as_str()),
         ("account_id", identity.account_id.as_str()),
         ("region", target.parts.key.1.as_str()),
-    ];
+    ]);
     let quantiles = quantiles(latency);
     for watched in target
         .watched
@@ -60,7 +60,7 @@ pub fn view(target: &Target) -> View {
         let oldest = now.back(watched.patience(now, interval) + SETTLE_MINUTES + 2);
         let work = watched.subject.longest_work_minutes;
         view.subjects.push(SubjectView {
-            labels: render_labels(common.into_iter().chain(labels)).into(),
+            labels: with_labels(common.clone(), labels).into(),
             rows: watched
                 .series
                 .iter()
@@ -86,7 +86,7 @@ pub fn view(target: &Target) -> View {
     clippy::cast_precision_loss,
     reason = "seconds of our time are exact in a float"
 )]
-fn freshness(target: &Target, common: &[(&str, &str)]) -> Vec<SubjectView> {
+fn freshness(target: &Target, common: &str) -> Vec<SubjectView> {
     let rows = |through: i64| {
         let catching_up = f64::from(u8::from(target.catching_up()));
         [
@@ -100,9 +100,9 @@ fn freshness(target: &Target, common: &[(&str, &str)]) -> Vec<SubjectView> {
         })
     };
     let counted = |(id, status): (&ServiceId, &ServiceStatus)| {
-        let labels = common.iter().copied().chain([("aws_service", id.name())]);
+        let labels = with_labels(common.to_owned(), [("aws_service", id.name())]);
         Some(SubjectView {
-            labels: render_labels(labels).into(),
+            labels: labels.into(),
             rows: rows(status.counted_through?).into(),
         })
     };
@@ -180,14 +180,9 @@ fn summary(
     }
 }
 
-fn fact_labels(
-    common: &[(&str, &str)],
-    fact: &Fact,
-    values: Option<&Tags>,
-    tags: &[String],
-) -> String {
+fn fact_labels(common: &str, fact: &Fact, values: Option<&Tags>, tags: &[String]) -> String {
     let labels = fact.labels.iter().map(|(name, value)| (*name, &**value));
-    let mut text = render_labels(common.iter().copied().chain(labels));
+    let mut text = with_labels(common.to_owned(), labels);
     if let Some(values) = values.filter(|_| fact.info) {
         let mut taken: Vec<String> = Vec::new();
         for key in tags {
@@ -197,8 +192,7 @@ fn fact_labels(
                 continue;
             }
             if let Some(value) = values.get(key) {
-                text.push(',');
-                text.push_str(&render_labels([(label.as_str(), value.as_str())]));
+                text = with_labels(text, [(label.as_str(), value.as_str())]);
                 taken.push(label);
             }
         }
