@@ -92,6 +92,16 @@ impl Running {
         parse(std::str::from_utf8(&body).ok()?).ok()
     }
 
+    /// Scrapes it as Prometheus does: compressed.
+    pub async fn scrape_as_prometheus(&self) -> anyhow::Result<()> {
+        let url = format!("http://{}/metrics", self.address);
+        let headers = [
+            ("accept", "application/openmetrics-text;version=1.0.0"),
+            ("accept-encoding", "gzip"),
+        ];
+        http::request("GET", &url, &headers, "").await.map(drop)
+    }
+
     /// Functions that are published.
     pub async fn functions(&self) -> usize {
         let url = format!("http://{}/metrics", self.address);
