@@ -65,7 +65,13 @@ impl Memory {
                 self.lock().facts.insert(name, (until, facts.clone()));
                 (facts, None)
             }
-            Err(error) => (last, Some(error)),
+            Err(error) => {
+                // Due again, and not forgotten because it could not be read for an hour.
+                if let Some((until, _)) = self.lock().facts.get_mut(&name) {
+                    *until = Instant::now();
+                }
+                (last, Some(error))
+            }
         }
     }
 
@@ -106,13 +112,16 @@ mod tests {
         memory.begin();
         let read = memory.facts(name(), async { Ok(facts(2.0)) }.boxed()).await;
         assert_eq!(read.0, facts(1.0), "it is still fresh");
-        memory.lock().facts.get_mut("limits").unwrap().0 = Instant::now();
+        let long_ago = Instant::now().checked_sub(FRESH / 2).unwrap();
+        memory.lock().facts.get_mut("limits").unwrap().0 = long_ago;
         memory.begin();
         let error = AwsError::new(Reason::AccessDenied, "a:Read", "no".to_owned());
         let failed = memory
             .facts(name(), async { Err(error.clone()) }.boxed())
             .await;
         assert_eq!(failed, (facts(1.0), Some(error)));
+        let kept = memory.lock().facts["limits"].0;
+        assert!(kept > long_ago, "an hour of such rounds would forget it");
         let read = memory.facts(name(), async { Ok(facts(2.0)) }.boxed()).await;
         assert_eq!(read.0, facts(2.0));
     }
