@@ -366,18 +366,23 @@ async fn quiet_week(nightjar: &Path) -> anyhow::Result<Figure> {
             .map_err(anyhow::Error::msg)?
             .ms
             / 1000,
-        minutes: 7 * 24 * 60,
+        // All of the week but an hour and a half: promtool loads at most 10,000 samples of a series for a query.
+        minutes: 7 * 24 * 60 - 90,
         speed: 480.0,
         restart_after: 1000,
         incidents: Vec::new(),
     };
     let fired = alarms(nightjar, &play).await?;
+    let alarms = fired.matches("alertname=").count();
     if !fired.is_empty() {
         println!("{fired}");
+        if alarms == 0 {
+            bail!("the rules of a quiet week could not be judged: promtool's words are above");
+        }
     }
     Ok(figure(
         "false alarms in a quiet week",
-        fired.matches("alertname=").count() as f64,
+        alarms as f64,
         "alerts",
         0.0,
         "the demo account without its incidents, an exporter that polls every five minutes and is killed every thousand",

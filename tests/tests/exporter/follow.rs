@@ -203,8 +203,9 @@ impl<'a> Follower<'a> {
                     exporter.log()
                 );
             }
+            // By a twentieth, and at least by one, in a fifth of the minutes.
             let allowed = if self.overstated {
-                most.value * 1.05 + 3.0
+                most.value * 1.05 + 15.0
             } else {
                 most.value
             };
