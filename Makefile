@@ -17,7 +17,7 @@ help: ## This list
 demo: ## A real cluster with a simulated AWS account; ONESHOT=1 ends by itself
 	@$(bound) tests/demo
 
-test: ## All tests, the slow tiers side by side
+test: ## All tests
 	@$(bound) tests/all
 
 test-unit: ## Pure tests, seconds
