@@ -8,7 +8,7 @@ bound := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
 .PHONY: help demo test test-unit test-exporter test-operator test-cluster test-incidents bench generate check
 
-# Two cores have enough to do with one of them.
+# One at a time; what runs side by side on two cores is in tests/all.
 .NOTPARALLEL:
 
 help: ## This list

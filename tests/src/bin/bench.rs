@@ -357,7 +357,7 @@ async fn scrapes(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// A day on which nothing happens.
+/// A week in which nothing happens.
 #[expect(clippy::cast_precision_loss, reason = "alarms are few")]
 async fn quiet_week(nightjar: &Path) -> anyhow::Result<Figure> {
     let play = Play {
