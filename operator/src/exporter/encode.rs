@@ -15,7 +15,7 @@ use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompr
 use hyper::body::Bytes;
 
 use super::snapshot::{Row, RowValue, SubjectView};
-use crate::services::{Family, FamilyKind};
+use crate::services::table::{Family, FamilyKind};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,9 @@ use super::checkpoint::{self, Books, Header};
 use super::plan::{self, Batch, Group, Of, QUERIES_PER_CALL};
 use super::series::{SETTLE_MINUTES, Series, Stat};
 use super::watched::Watched;
-use crate::services::{Features, ServiceId, Subject, Wanted};
+use crate::services::found::Subject;
+use crate::services::table::Features;
+use crate::services::{ServiceId, Wanted};
 
 /// A function as discovery finds it, whose invocations take so many minutes.
 pub fn function(name: &str, longest_work_minutes: u32) -> Subject {

@@ -8,7 +8,7 @@ use super::book::{DAY, Minute, Reading, Span, Tally};
 use super::buckets::Buckets;
 use super::stats::Quantile;
 pub use super::stats::{Stat, statistics};
-use crate::services::{Metric, MetricKind, Missing};
+use crate::services::table::{Metric, MetricKind, Missing};
 
 /// Minutes after which CloudWatch has said all that it usually says about a minute.
 pub const SETTLE_MINUTES: i64 = 3;

@@ -28,8 +28,9 @@ use super::watched::Watched;
 use crate::api::Reason;
 use crate::api::exporter_status::ServiceStatus;
 use crate::aws::{AssumedRole, AwsError, Clients, Clock, Connector, Identity};
+use crate::services::ServiceId;
+use crate::services::found::{Found, SubjectKey};
 use crate::services::listing::LISTING_DELAY_MINUTES;
-use crate::services::{Found, ServiceId, SubjectKey};
 
 /// How soon the credentials are tried again, at first and at most.
 const IDENTITY_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));

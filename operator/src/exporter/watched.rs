@@ -9,7 +9,9 @@ use super::book::Minute;
 use super::buckets::Buckets;
 use super::series::{SETTLE_MINUTES, SavedSeries, Series, Stat};
 use crate::api::Bound;
-use crate::services::{Metric, ServiceId, Subject, SubjectKey};
+use crate::services::ServiceId;
+use crate::services::found::{Subject, SubjectKey};
+use crate::services::table::Metric;
 
 /// An idle subject is at most so many minutes without a question: what happens in it is seen that late at worst.
 pub const STALEST_MINUTES: i64 = 20;
@@ -386,7 +388,8 @@ mod tests {
     use super::*;
     use crate::api::stack::ServiceSettings;
     use crate::exporter::series::Stat;
-    use crate::services::{Features, Shape, Wanted};
+    use crate::services::Wanted;
+    use crate::services::table::{Features, Shape};
 
     fn subject(features: Features, exclude: &[&str]) -> Subject {
         let service = ServiceId::Lambda.service();

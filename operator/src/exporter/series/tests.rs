@@ -25,9 +25,9 @@ fn minutes(from: i64, to: i64) -> Span {
 
 #[test]
 fn a_reading_of_five_minutes_is_taken_when_they_are_over() {
-    static FAMILY: crate::services::Family = crate::services::Family {
+    static FAMILY: crate::services::table::Family = crate::services::table::Family {
         name: "aws_test",
-        kind: crate::services::FamilyKind::Gauge,
+        kind: crate::services::table::FamilyKind::Gauge,
         help: "",
     };
     static METRIC: Metric = Metric::maximum("Test", &FAMILY).every_minutes(5);

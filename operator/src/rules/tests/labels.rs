@@ -12,7 +12,8 @@ use crate::exporter::budget::Terms;
 use crate::exporter::telemetry::{Scope, Telemetry};
 use crate::exporter::view;
 use crate::rules::operator;
-use crate::services::{FamilyKind, ServiceId};
+use crate::services::ServiceId;
+use crate::services::table::FamilyKind;
 
 /// Every series that an exporter can have, with its labels where the tables know them all.
 fn known_series() -> BTreeMap<String, BTreeSet<String>> {
