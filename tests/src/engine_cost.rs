@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::figure::Figure;
 use crate::http;
 use crate::running::Running;
 use crate::samples::Series;
 use crate::simulator::clock::Clock;
 use crate::simulator::faults::{Effect, Fault};
-use crate::simulator::speed::Figure;
 use crate::simulator::{Options, Simulator};
 use crate::truth::{same, source};
 
@@ -20,17 +20,6 @@ use crate::truth::{same, source};
 const SPEED: f64 = 60.0;
 /// Everything that can be late, revised or contradictory.
 const LATE: &str = include_str!("../accounts/late.yaml");
-
-fn figure(name: &str, value: f64, unit: &str, limit: f64, note: String) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        goal: format!("<= {limit}"),
-        ok: value <= limit,
-        note,
-    }
-}
 
 async fn simulator(
     account: &str,
@@ -219,7 +208,7 @@ pub async fn exactness(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let example = unequal.first().cloned().unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     Ok(vec![
-        figure(
+        Figure::at_most(
             "2 h of all lateness and faults, 5 kills, outage, full disk, a day's comparison: counters unequal to the truth",
             unequal.len() as f64,
             "",
@@ -229,7 +218,7 @@ pub async fn exactness(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 seen.before.len()
             ),
         ),
-        figure(
+        Figure::at_most(
             "the same: samples that decreased",
             seen.fell as f64,
             "",
@@ -283,14 +272,14 @@ pub async fn lost_books(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     }
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     Ok(vec![
-        figure(
+        Figure::at_most(
             "books deleted twice: starts that were not seen at 0",
             (3 - resets) as f64,
             "",
             0.0,
             "of 3".to_owned(),
         ),
-        figure(
+        Figure::at_most(
             "books deleted twice: counters above what happened since their start",
             overcounted as f64,
             "",
@@ -361,7 +350,7 @@ pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             );
         }
         let month = (polls + listed) / hours * 720.0 + audits * 30.0;
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("1,000 functions x 4 metrics, {name}: 30 days"),
             month,
             "USD",
@@ -384,7 +373,7 @@ pub async fn bill(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             let (calls, queries, cycles) = (calls as f64, queries as f64, hours * 12.0);
             // Of the comparisons, one a day and not in each cycle, there are as many calls as they need at least.
             let per_cycle = queries / cycles;
-            figures.push(figure(
+            figures.push(Figure::at_most(
                 &format!("calls per cycle / ceil(queries / 500), {name}"),
                 calls / cycles / (per_cycle / 500.0).ceil(),
                 "",
@@ -461,7 +450,7 @@ pub async fn growth(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         } else {
             "all default metrics"
         };
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("{functions} functions, {what}: CPU of a cycle with two scrapes"),
             cpu,
             "s",
@@ -472,7 +461,7 @@ pub async fn growth(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 first.as_secs_f64()
             ),
         ));
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("{functions} functions, {what}: peak RSS"),
             peak,
             "MiB",
@@ -481,7 +470,7 @@ pub async fn growth(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         ));
         if functions == 100_000 {
             let limit = f64::from(interval);
-            figures.push(figure(
+            figures.push(Figure::at_most(
                 "100,000 functions on one exporter: from poll to poll, within AWS's quotas",
                 took,
                 "s",
@@ -499,7 +488,7 @@ pub async fn growth(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         ("CPU", exponent(|p| p.2)),
         ("RSS", exponent(|p| p.3)),
     ] {
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("growth from 10,000 to 100,000 functions: exponent of {name}"),
             value,
             "",
@@ -592,7 +581,7 @@ pub async fn age(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         #[expect(clippy::cast_precision_loss, reason = "counts are small")]
         let requests = (calls(&simulator) - first_calls) as f64 * 3600.0
             / (simulator.now_ms() / 1000 - from) as f64;
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("age of the newest minute of which counters hold 99 %, every {interval} s"),
             mean(&ages),
             "s",

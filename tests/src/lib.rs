@@ -2,6 +2,7 @@
 
 pub mod discovery_cost;
 pub mod engine_cost;
+pub mod figure;
 pub mod fuzz;
 pub mod http;
 pub mod kube_api;

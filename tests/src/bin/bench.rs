@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use nightjar::api::exporter_status::ExporterStatus;
+use nightjar_tests::figure::Figure;
 use nightjar_tests::quiet::{Play, alarms};
 use nightjar_tests::samples::ranges;
-use nightjar_tests::simulator::account;
-use nightjar_tests::simulator::speed::{self, Figure};
-use nightjar_tests::simulator::{Options, Simulator};
+use nightjar_tests::simulator::{Options, Simulator, account, speed};
 use nightjar_tests::{discovery_cost, engine_cost, http, operator_cost, panels, rule_cost};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -174,17 +173,6 @@ impl Table {
     }
 }
 
-fn figure(name: &str, value: f64, unit: &str, limit: f64, note: &str) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        goal: format!("<= {limit}"),
-        ok: value <= limit,
-        note: note.to_owned(),
-    }
-}
-
 /// A process that is killed when dropped.
 struct Running(Child);
 
@@ -273,7 +261,7 @@ async fn exporter(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let size = std::fs::metadata(nightjar)
         .with_context(|| format!("{} is not built", nightjar.display()))?
         .len();
-    let mut figures = vec![figure(
+    let mut figures = vec![Figure::at_most(
         "size of the binary",
         size as f64 / 1e6,
         "MB",
@@ -298,7 +286,7 @@ async fn exporter(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         if found != functions as usize {
             bail!("the exporter publishes {found} functions, not {functions}");
         }
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("exporter, {functions} functions: peak RSS"),
             peak,
             "MiB",
@@ -346,12 +334,12 @@ async fn scrapes(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             millis(times.len() / 2),
             millis(times.len() - 1),
         );
-        figures.push(figure(
+        figures.push(Figure::at_most(
             &format!("/metrics with 100,000 series, {encoding}: p99"),
             millis(times.len() * 99 / 100),
             "ms",
             limit,
-            &note,
+            note,
         ));
     }
     Ok(figures)
@@ -380,7 +368,7 @@ async fn quiet_week(nightjar: &Path) -> anyhow::Result<Figure> {
             bail!("the rules of a quiet week could not be judged: promtool's words are above");
         }
     }
-    Ok(figure(
+    Ok(Figure::at_most(
         "false alarms in a quiet week",
         alarms as f64,
         "alerts",
@@ -417,7 +405,7 @@ fn edit_loop() -> anyhow::Result<Figure> {
         .open("operator/src/exporter/book.rs")?;
     file.set_modified(std::time::SystemTime::now())?;
     let took = test()?.as_secs_f64();
-    Ok(figure(
+    Ok(Figure::at_most(
         "edit, build, test (unit tier, warm)",
         took,
         "s",
@@ -519,34 +507,34 @@ async fn cluster() -> anyhow::Result<Vec<Figure>> {
         .max_by_key(|asked| asked.took)
         .context("the dashboards have queries")?;
     Ok(vec![
-        figure(
+        Figure::at_most(
             "the slowest of all panels' queries",
             slowest.took.as_secs_f64() * 1e3,
             "ms",
             200.0,
-            &format!(
+            format!(
                 "{}: {}, of {} queries; best of three, in a Prometheus that is minutes old",
                 slowest.dashboard,
                 slowest.panel,
                 asked.len()
             ),
         ),
-        figure(
+        Figure::at_most(
             "apply to all objects created",
             objects,
             "s",
             1.0,
             "as kubectl sees it, its own time included",
         ),
-        figure("apply to the exporter pod Ready", pod_ready, "s", 5.0, ""),
-        figure(
+        Figure::at_most("apply to the exporter pod Ready", pod_ready, "s", 5.0, ""),
+        Figure::at_most(
             "apply to the stack Ready",
             stack_ready,
             "s",
             90.0,
             "first discovery and poll included",
         ),
-        figure(
+        Figure::at_most(
             "apply to the first series in Prometheus",
             series,
             "s",
