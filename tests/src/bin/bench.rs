@@ -81,17 +81,17 @@ async fn main() -> anyhow::Result<()> {
         table.add(discovery_cost::shared(dynamic).await);
     }
     if wanted(Part::Exactness) {
-        table.add(engine_cost::exactness(dynamic).await);
-        table.add(engine_cost::lost_books(dynamic).await);
+        table.add(engine_cost::exactness::figures(dynamic).await);
+        table.add(engine_cost::exactness::lost_books(dynamic).await);
     }
     if wanted(Part::Bill) {
-        table.add(engine_cost::bill(dynamic).await);
+        table.add(engine_cost::bill::figures(dynamic).await);
     }
     if wanted(Part::Age) {
-        table.add(engine_cost::age(dynamic).await);
+        table.add(engine_cost::age::figures(dynamic).await);
     }
     if wanted(Part::Growth) {
-        table.add(engine_cost::growth(nightjar).await);
+        table.add(engine_cost::growth::figures(nightjar).await);
     }
     if wanted(Part::Scrapes) {
         table.add(scrapes(nightjar).await);
