@@ -408,7 +408,7 @@ macro_rules! pattern {
 }
 pub(super) use pattern;
 
-// As in stack.rs, there in CEL. `\z`: Rust's `$` without a flag is the end of the text as well,
+// As in stack.rs and its modules, there in CEL. `\z`: Rust's `$` without a flag is the end of the text as well,
 // but says so less clearly.
 pattern!(NAME, r"\A[a-z]([-a-z0-9]*[a-z0-9])?\z");
 pattern!(

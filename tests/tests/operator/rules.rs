@@ -1,4 +1,5 @@
-//! Every rule of the catalogue by the real promtool: it fires when it shall, and only then.
+//! Every rule of the catalogue by the real promtool: it fires when it shall, and only then. What is in the `*.test.yaml`
+//! beside the rules is told in [`cases`].
 
 mod cases;
 mod delivery;
