@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::figure::Figure;
 use crate::running::Running;
 use crate::simulator::account::AccountFile;
 use crate::simulator::clock::Clock;
-use crate::simulator::speed::Figure;
 use crate::simulator::{Options, Simulator};
 
 /// Stacks, each with an exporter of its own.
@@ -30,17 +30,6 @@ fn control_plane(simulator: &Simulator) -> (u64, u64) {
     lambda.fold((0, 0), |(requests, throttles), reading| {
         (requests + reading.requests, throttles + reading.throttles)
     })
-}
-
-fn figure(name: &str, value: f64, unit: &str, limit: f64, note: String) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        goal: format!("<= {limit}"),
-        ok: value <= limit,
-        note,
-    }
 }
 
 /// The account of fifty stacks; one of them may have a new function.
@@ -116,7 +105,7 @@ pub async fn shared(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     }
     let minutes = (simulator.now_ms() - deployed) as f64 / 60_000.0;
     Ok(vec![
-        figure(
+        Figure::at_most(
             "50 exporters x 100 of 5,000 functions by tag: Lambda control plane, all together",
             requests as f64 / seconds,
             "req/s",
@@ -127,7 +116,7 @@ pub async fn shared(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 tags as f64 / seconds
             ),
         ),
-        figure(
+        Figure::at_most(
             "50 exporters: a new function is watched within",
             minutes,
             "min",
@@ -165,14 +154,14 @@ pub async fn first_snapshot(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let seconds = begun.elapsed().as_secs_f64();
     let (requests, throttles) = control_plane(&simulator);
     Ok(vec![
-        figure(
+        Figure::at_most(
             "start to a complete first snapshot, 10,000 functions",
             seconds,
             "s",
             60.0,
             format!("{requests} control-plane requests, {throttles} throttled"),
         ),
-        figure(
+        Figure::at_most(
             "its busiest second on Lambda's control plane",
             busiest as f64,
             "req/s",

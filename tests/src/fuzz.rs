@@ -14,7 +14,9 @@ use nightjar::exporter::series::{Series, Stat};
 use nightjar::exporter::snapshot::{Row, RowValue, SubjectView};
 use nightjar::exporter::watched::Watched;
 use nightjar::exporter::{config, poll};
-use nightjar::services::{Family, FamilyKind, Features, Metric, ServiceId, Subject, Wanted};
+use nightjar::services::found::Subject;
+use nightjar::services::table::{Family, FamilyKind, Features, Metric};
+use nightjar::services::{ServiceId, Wanted};
 
 use crate::samples;
 

@@ -1,7 +1,10 @@
 //! Tests of Nightjar against real parts, and the AWS that they run against.
 
+pub mod cluster_cost;
 pub mod discovery_cost;
 pub mod engine_cost;
+pub mod exporter_cost;
+pub mod figure;
 pub mod fuzz;
 pub mod http;
 pub mod kube_api;

@@ -15,9 +15,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::figure::Figure;
 use crate::kube_api::{KubeApi, Namespace, Operator, condition};
 use crate::operator_exporters;
-use crate::simulator::speed::Figure;
 
 const STACKS: usize = 1000;
 /// The namespaces that they are in.
@@ -33,17 +33,6 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     rows.extend(crowd(nightjar).await?);
     rows.extend(failover(nightjar).await?);
     Ok(rows)
-}
-
-fn row(name: &str, value: f64, unit: &str, limit: f64, note: &str) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        goal: format!("<= {limit}"),
-        ok: value <= limit,
-        note: note.to_owned(),
-    }
 }
 
 fn stack(name: &str, tag: &str) -> Value {
@@ -157,7 +146,7 @@ async fn outage(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     })
     .await?;
     let took = begun.elapsed().as_secs_f64();
-    Ok(vec![row(
+    Ok(vec![Figure::at_most(
         "API server back after 60 s: until an edit is reconciled",
         took,
         "s",
@@ -196,12 +185,12 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         .map(|(object, at)| done.get(object).copied().unwrap_or(f64::NAN) - at)
         .collect();
     times.sort_by(f64::total_cmp);
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator: apply to all objects created, one stack",
         times[times.len() / 2],
         "s",
         0.3,
-        &format!("median of 20, longest {:.2} s", times[times.len() - 1]),
+        format!("median of 20, longest {:.2} s", times[times.len() - 1]),
     ));
 
     // A thousand at once.
@@ -243,12 +232,12 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     times.sort_by(f64::total_cmp);
     let span = applied.values().copied().fold(f64::NEG_INFINITY, f64::max)
         - applied.values().copied().fold(f64::INFINITY, f64::min);
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator: apply to all objects created, 1,000 stacks at once: p99",
         percentile_of(&times, 99),
         "s",
         30.0,
-        &format!(
+        format!(
             "applied within {span:.1} s; median {:.1} s",
             percentile_of(&times, 50)
         ),
@@ -268,21 +257,21 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             / minutes
     };
     let writes = ["create", "update", "patch", "delete"];
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator, 1,000 stacks, nothing changes: writes but to the Lease",
         per_minute(&|one| writes.contains(&&*one.verb) && one.resource != "leases"),
         "1/min",
         0.0,
         "no exporter runs: stacks on their way to Ready",
     ));
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator, 1,000 stacks, nothing changes: lists",
         per_minute(&|one| one.verb == "list"),
         "1/min",
         0.0,
         "",
     ));
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator, 1,000 stacks, nothing changes: all requests",
         per_minute(&|_| true),
         "1/min",
@@ -304,7 +293,7 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
             .is_ok_and(|count| count >= STACKS as f64)
     })
     .await?;
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator, 1,000 stacks: started again, until all are reconciled",
         begun.elapsed().as_secs_f64(),
         "s",
@@ -317,7 +306,7 @@ async fn crowd(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         .iter()
         .filter(|one| objects.contains(&&*one.resource) && !["watch", "list"].contains(&&*one.verb))
         .count();
-    rows.push(row(
+    rows.push(Figure::at_most(
         "operator started again: requests per owned object",
         of_objects as f64 / ((STACKS + 21) * OBJECTS) as f64,
         "",
@@ -393,38 +382,38 @@ async fn with_exporters(
         }
     }
     Ok(vec![
-        row(
+        Figure::at_most(
             "operator, 1,000 stacks with exporters: reads of an exporter's /status in half a minute",
             read / STACKS as f64 / minutes / 2.0,
             "",
             1.05,
             "each tells new numbers every five minutes",
         ),
-        row(
+        Figure::at_most(
             "operator, 1,000 stacks with exporters: most writes of one stack's status in a minute",
             f64::from(by_stack.values().copied().max().unwrap_or_default()),
             "",
             1.0,
-            &format!(
+            format!(
                 "{:.0} of all stacks a minute, {minutes:.1} minutes long",
                 f64::from(statuses) / minutes
             ),
         ),
-        row(
+        Figure::at_most(
             "operator, 1,000 stacks with exporters: other writes but to the Lease",
             f64::from(others),
             "",
             0.0,
             "",
         ),
-        row(
+        Figure::at_most(
             "operator, 1,000 stacks with exporters: lists",
             asked.iter().filter(|one| one.verb == "list").count() as f64,
             "",
             0.0,
             "",
         ),
-        row(
+        Figure::at_most(
             "operator: peak RSS with 1,000 stacks of 100 resources",
             peak(operator.pid())?,
             "MB",
@@ -486,7 +475,7 @@ async fn failover(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         leader.signal(signal);
         namespace.apply("ServerlessStack", &stack(&name, "a")).await;
         until("the next stack", async || whole(&name).await).await?;
-        rows.push(row(
+        rows.push(Figure::at_most(
             &format!("operator: failover after SIG{signal}"),
             begun.elapsed().as_secs_f64(),
             "s",

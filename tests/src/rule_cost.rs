@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use crate::figure::Figure;
 use crate::http;
 use crate::samples::instant;
-use crate::simulator::speed::Figure;
 use crate::simulator::{Options, Simulator};
 
 const FUNCTIONS: u32 = 1000;
@@ -258,16 +258,8 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         .await?
         .first()
         .map_or(0.0, |sample| sample.1);
-    let figure = |name: &str, value: f64, unit: &str, limit: f64, note: String| Figure {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        goal: format!("<= {limit}"),
-        ok: value <= limit,
-        note,
-    };
     Ok(vec![
-        figure(
+        Figure::at_most(
             "rules of 1,000 functions: a round",
             round,
             "ms",
@@ -276,14 +268,14 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
                 "{rules_of} rules, the median of each group within five minutes; {slowest}; the longest of each: {worst:.0} ms"
             ),
         ),
-        figure(
+        Figure::at_most(
             "rules of 1,000 functions: recorded series",
             recorded,
             "series",
             2000.0,
             "with 20 tables, 5 APIs and 4 objectives".to_owned(),
         ),
-        figure(
+        Figure::at_most(
             "rules of 1,000 functions: size of the file",
             rules.len() as f64 / 1e3,
             "kB",

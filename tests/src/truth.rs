@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::http;
 use crate::samples::Series;
-use tables::{BY_LABEL, COUNTERS, NEVER_ABSENT};
+use tables::{NEVER_ABSENT, by_label, counters};
 
 /// A question to the simulator that corresponds to a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,19 +39,17 @@ pub fn source(series: &Series) -> Option<Source> {
         let (name, value) = label.split_once('=').unwrap_or_default();
         series.label(name) == value
     };
-    let plain = COUNTERS
-        .iter()
-        .find_map(|(family, metric, per_unit, subject)| {
-            let stat = match name.strip_prefix(family)? {
-                "" if name.ends_with("_total") => ("Sum", *per_unit),
-                "_sum" => ("Sum", *per_unit),
-                "_count" => ("SampleCount", 1),
-                _ => return None,
-            };
-            Some((*metric, stat, *subject))
-        });
+    let plain = counters().find_map(|(family, metric, per_unit, subject)| {
+        let stat = match name.strip_prefix(family)? {
+            "" if name.ends_with("_total") => ("Sum", *per_unit),
+            "_sum" => ("Sum", *per_unit),
+            "_count" => ("SampleCount", 1),
+            _ => return None,
+        };
+        Some((*metric, stat, *subject))
+    });
     let (metric, (stat, per_unit), subject) = plain.or_else(|| {
-        let mut families = BY_LABEL.iter();
+        let mut families = by_label();
         let (_, _, metric, subject) =
             families.find(|(family, labels, ..)| *family == name && labels.iter().all(has))?;
         Some((*metric, ("Sum", 1), *subject))

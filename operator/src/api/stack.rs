@@ -1,15 +1,25 @@
 //! The `ServerlessStack` kind. The documentation of these fields is what `kubectl explain` prints.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod collection;
+mod credentials;
+mod exporter;
+mod latency;
+
+use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Duration;
 use super::alerts::Alerts;
 use super::objective::Objective;
 use super::stack_status::ServerlessStackStatus;
-use super::{Bound, Duration};
+
+pub use collection::{Collection, is_budget};
+pub use credentials::{Account, Credentials, SecretKeyRef, SecretRef};
+pub use exporter::{EnvVar, Exporter, Resources, Storage};
+pub use latency::{Histograms, Latency};
 
 /// A `ServerlessStack` names parts of one or several AWS accounts. Nightjar finds the resources,
 /// publishes their metrics to Prometheus and keeps the counters exact.
@@ -177,78 +187,6 @@ pub struct ServerlessStackSpec {
     pub alerts: Alerts,
 }
 
-/// An AWS account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.externalIdSecretRef) || has(self.roleArn)")
-    .message("externalIdSecretRef needs roleArn: an external id is only sent when a role is assumed"))]
-pub struct Account {
-    /// The role to assume in the account. Default: none, the credentials' own account is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$')")
-        .message("not the ARN of a role: write for example arn:aws:iam::111122223333:role/nightjar-read"))]
-    pub role_arn: Option<String>,
-
-    /// The Secret that holds the external id which the role's trust policy asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_id_secret_ref: Option<SecretKeyRef>,
-}
-
-/// One key of a Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
-pub struct SecretKeyRef {
-    /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
-    pub name: String,
-    /// The key in it.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')")
-        .message("not a key of a Secret: use letters, digits and -._"))]
-    pub key: String,
-}
-
-/// Where the exporter's credentials come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.serviceAccountName) && has(self.secretRef))")
-    .message("serviceAccountName and secretRef exclude each other: keep one"))]
-pub struct Credentials {
-    /// A ServiceAccount in the stack's namespace under which the exporters run. The operator
-    /// does not make it. Default: one of the operator's own, named `<stack>-exporter`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("not the name of a ServiceAccount: use lower-case letters, digits, hyphens and dots"))]
-    pub service_account_name: Option<String>,
-
-    /// A Secret in the stack's namespace with the keys `AWS_ACCESS_KEY_ID` and
-    /// `AWS_SECRET_ACCESS_KEY`, and perhaps `AWS_SESSION_TOKEN`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<SecretRef>,
-
-    /// Annotations for the ServiceAccount that the operator makes, for example
-    /// `eks.amazonaws.com/role-arn`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 2048}))]
-    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
-        .message("not the key of an annotation: write for example eks.amazonaws.com/role-arn"))]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// A Secret in the stack's namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-pub struct SecretRef {
-    /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("not the name of a Secret: use lower-case letters, digits, hyphens and dots"))]
-    pub name: String,
-}
-
 /// Names resources in one of four ways.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -368,274 +306,6 @@ pub struct ServiceSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub exclude_metrics: Vec<String>,
-}
-
-/// How durations are published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Latency {
-    /// The quantiles that are published as gauges, as decimal fractions. CloudWatch bills five
-    /// statistics of one metric as one, and two of them are the sum and the count: a fourth
-    /// quantile doubles the price of each duration metric. Default: 0.5, 0.9 and 0.99.
-    #[serde(default = "default_quantiles")]
-    // Not a set: of that, server-side apply would keep the defaults beside what is written later.
-    #[schemars(length(max = 8), inner(length(max = 8)), extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("one is there twice: remove it"))]
-    #[x_kube(validation = Rule::new("self.all(q, q.matches('^0\\\\.[0-9]{1,4}$') && double(q) > 0.0)")
-        .message("not a quantile: write decimal fractions between 0 and 1 as strings, for example \"0.99\""))]
-    pub quantiles: Vec<String>,
-
-    /// Whether the longest of all durations is published too, as `..._max_seconds`. It is one more
-    /// statistic: with three quantiles or more it doubles the price of each duration metric, with
-    /// two it costs nothing. Default: false.
-    #[serde(default)]
-    pub maxima: bool,
-
-    /// Publishes all durations as histograms too, as `..._distribution_seconds` with `_bucket`, `_sum` and
-    /// `_count`: of them any quantile over any time and any number of functions can be computed, and
-    /// how many requests were fast enough. `{}` takes the default bounds. Each bound is one more
-    /// statistic, and CloudWatch bills each five statistics of a metric as one: with three quantiles
-    /// and the default ten bounds each duration metric costs three times as much. CloudWatch
-    /// interpolates, so a bucket may hold fractions. Where CloudWatch has no such counts, a condition
-    /// says so and the histogram is absent. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub histograms: Option<Histograms>,
-}
-
-/// Which histograms of durations are published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
-#[serde(rename_all = "camelCase")]
-pub struct Histograms {
-    /// The upper bounds of the buckets in seconds, 900 at most. When they change, all buckets begin
-    /// again at 0. Default: 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 and 30.
-    #[serde(default = "default_bounds")]
-    // Not a set: of that, server-side apply would keep the defaults beside what is written later.
-    #[schemars(length(min = 1, max = 20), inner(length(max = 10)), extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("one is there twice: remove it"))]
-    #[x_kube(validation = Rule::new("self.all(b, b.matches('^[0-9]{1,3}([.][0-9]{1,6})?$') && double(b) > 0.0 && double(b) <= 900.0)")
-        .message("not a bound: write seconds above 0 and up to 900 as strings, for example \"0.25\""))]
-    pub bounds: Vec<String>,
-}
-
-fn default_quantiles() -> Vec<String> {
-    ["0.5", "0.9", "0.99"].map(str::to_owned).to_vec()
-}
-
-fn default_bounds() -> Vec<String> {
-    let bounds = [
-        "0.005", "0.025", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30",
-    ];
-    bounds.map(str::to_owned).to_vec()
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self {
-            quantiles: default_quantiles(),
-            maxima: false,
-            histograms: None,
-        }
-    }
-}
-
-impl Default for Histograms {
-    fn default() -> Self {
-        Self {
-            bounds: default_bounds(),
-        }
-    }
-}
-
-impl Latency {
-    /// The bounds of the histograms that are wanted, growing; none if none are.
-    pub fn bounds(&self) -> Vec<Bound> {
-        let bounds = self.histograms.iter().flat_map(|wanted| &wanted.bounds);
-        let bounds: BTreeSet<Bound> = bounds.filter_map(|bound| Bound::parse(bound)).collect();
-        bounds.into_iter().collect()
-    }
-}
-
-/// How AWS is polled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Collection {
-    /// How often CloudWatch is asked. Each time all minutes since the last time are fetched, so
-    /// that a longer interval costs less and loses nothing but freshness. From 1m to 20m.
-    /// Default: what the operator has for all stacks (the chart's `collection.interval`), else 5m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('20m')")
-        .message("not an interval: write a duration from 1m to 20m, for example 5m"))]
-    pub interval: Option<Duration>,
-
-    /// How often the stack's resources are looked up. From 1m to 1h, default 5m.
-    #[serde(default = "default_discovery_interval")]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('1h')")
-        .message("not an interval: write a duration from 1m to 1h, for example 5m"))]
-    pub discovery_interval: Duration,
-
-    /// The most that CloudWatch may charge for watching in any 30 days, in US dollars, for example
-    /// `"25"`. When polling costs more, the interval is stretched, along 1m, 2m, 5m, 10m, 20m, 30m and
-    /// 1h, to the fastest that the budget allows; nothing is lost by that but freshness. A budget that does
-    /// not even allow polls once an hour stops all polling, and the stack says what the least one is. Requests
-    /// other than for metrics, which are nearly free, are not counted. Default: what the operator has for all
-    /// stacks (the chart's `collection.budgetUsdPerMonth`), else no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,7}([.][0-9]{1,2})?$') && double(self) > 0.0")
-        .message("not a budget: write US dollars above 0 as a string, with two decimals at most, for example \"25\""))]
-    pub budget_usd_per_month: Option<String>,
-
-    /// The most AWS series that one exporter publishes. What is more is left out, in a stable
-    /// order, and counted by `nightjar_exporter_series_dropped`. Default 100000.
-    #[serde(default = "default_max_series")]
-    #[schemars(range(min = 100, max = 10_000_000))]
-    pub max_series: i32,
-}
-
-impl Collection {
-    /// How often CloudWatch is asked.
-    pub fn interval(&self) -> Duration {
-        self.interval.unwrap_or(Duration::from_secs(300))
-    }
-
-    /// What may be spent in 30 days, in dollars.
-    pub fn budget(&self) -> Option<f64> {
-        self.budget_usd_per_month.as_deref()?.parse().ok()
-    }
-}
-
-/// Whether it is an amount of dollars as `budgetUsdPerMonth` has it.
-pub fn is_budget(text: &str) -> bool {
-    let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str, most| {
-        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    digits(whole, 7) && digits(cents, 2) && text.parse().is_ok_and(|dollars: f64| dollars > 0.0)
-}
-
-fn default_discovery_interval() -> Duration {
-    Duration::from_secs(300)
-}
-
-fn default_max_series() -> i32 {
-    100_000
-}
-
-impl Default for Collection {
-    fn default() -> Self {
-        Self {
-            interval: None,
-            budget_usd_per_month: None,
-            discovery_interval: default_discovery_interval(),
-            max_series: default_max_series(),
-        }
-    }
-}
-
-/// The exporter's pods.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Exporter {
-    /// How many exporters share the stack's accounts and regions; each of these pairs is watched by
-    /// one of them. One carries 100,000 functions; more are of use only with several accounts or
-    /// regions. A pair that moves is not published for some minutes, and its counters begin at 0.
-    /// From 1 to 32, default 1.
-    #[serde(default = "default_shards")]
-    #[schemars(range(min = 1, max = 32))]
-    pub shards: i32,
-
-    /// Extra environment variables, for example `HTTPS_PROXY` or `AWS_ENDPOINT_URL`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub env: Vec<EnvVar>,
-
-    /// Compute resources of each pod. Default: requests of 10m CPU and 32Mi memory, and a limit
-    /// of 512Mi memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-
-    /// A volume for each pod, in which its counters survive the pod and its node. Default: they are
-    /// kept as long as the pod lives, through restarts of its container, and begin at 0 in a new one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage: Option<Storage>,
-}
-
-fn default_shards() -> i32 {
-    1
-}
-
-impl Default for Exporter {
-    fn default() -> Self {
-        Self {
-            shards: default_shards(),
-            env: Vec::new(),
-            resources: None,
-            storage: None,
-        }
-    }
-}
-
-/// A volume for the books of an exporter: 1Gi is plenty for 100,000 functions.
-///
-/// Kubernetes cannot change it once the exporters are there. If you edit it all the same, they go on with the volumes
-/// that they have, and the stack's condition `ExporterAvailable` says by which command they get others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
-#[serde(rename_all = "camelCase")]
-pub struct Storage {
-    /// Its size, for example `1Gi`.
-    #[schemars(
-        length(min = 1, max = 32),
-        regex(pattern = r"^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$")
-    )]
-    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("a volume has a size above 0: write for example 1Gi"))]
-    pub size: String,
-    /// The storage class that makes it. Default: the cluster's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("not the name of a StorageClass: use lower-case letters, digits, hyphens and dots"))]
-    pub storage_class_name: Option<String>,
-}
-
-/// An environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// The variable's name.
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')")
-        .message("not the name of a variable: write letters, digits, dots, hyphens and underscores, no digit first, for example HTTPS_PROXY"))]
-    #[x_kube(validation = Rule::new("self != 'NIGHTJAR_SHARD'")
-        .message("NIGHTJAR_SHARD is how an exporter knows which one it is: remove it"))]
-    pub name: String,
-    /// Its value.
-    #[serde(default)]
-    #[schemars(length(max = 4096))]
-    #[x_kube(validation = Rule::new(r"!self.contains('\u0000')")
-        .message("no process can be started with a NUL character in its environment: remove it"))]
-    pub value: String,
-}
-
-/// Compute resources, as in a Pod: `cpu`, `memory` and `ephemeral-storage`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
-#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(self.requests[k]) || !isQuantity(self.limits[k]) || quantity(self.requests[k]).compareTo(quantity(self.limits[k])) <= 0)")
-    .message("a request is greater than its limit: lower it, or raise the limit"))]
-pub struct Resources {
-    /// What is reserved, for example `{cpu: 100m, memory: 64Mi}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 32}))]
-    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
-        .message("not an amount of cpu, memory or ephemeral-storage: write for example {cpu: 100m, memory: 64Mi}"))]
-    pub requests: BTreeMap<String, String>,
-    /// The most that may be used.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic", "additionalProperties" = {"type": "string", "maxLength": 32}))]
-    #[x_kube(validation = Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] && self[k].matches('^[0-9]{1,15}([.][0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$'))")
-        .message("not an amount of cpu, memory or ephemeral-storage: write for example {memory: 512Mi}"))]
-    pub limits: BTreeMap<String, String>,
 }
 
 /// How Prometheus finds the exporters.

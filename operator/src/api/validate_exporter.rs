@@ -147,7 +147,7 @@ pub(super) fn is_label_value(value: &str) -> bool {
     value.len() <= 63 && matches(&LABEL_VALUE, value)
 }
 
-// As in stack.rs, there in CEL.
+// As in stack/exporter.rs, there in CEL.
 pattern!(VARIABLE, r"\A[-._a-zA-Z][-._a-zA-Z0-9]*\z");
 pattern!(
     SUBDOMAIN,

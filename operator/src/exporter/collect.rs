@@ -14,7 +14,8 @@ use super::target::{Target, now_seconds};
 use super::watched::Watched;
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients};
-use crate::services::{Metric, ServiceId, Shape, listing};
+use crate::services::table::{Metric, Shape};
+use crate::services::{ServiceId, listing};
 
 /// Calls that are under way at once: more of them when there are many, so that a poll is over within its interval.
 const LEAST_AT_ONCE: usize = 4;

@@ -10,8 +10,9 @@ use super::config::Current;
 use super::membership::{Membership, Resolver};
 use crate::api::ServerlessStackSpec;
 use crate::aws::{AwsError, Clients, Identity};
+use crate::services::found::Found;
 use crate::services::memory::Memory;
-use crate::services::{Found, Look, ServiceId, Wanted};
+use crate::services::{Look, ServiceId, Wanted};
 
 /// How soon a look-up that failed is tried again, at first; it doubles up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(10);

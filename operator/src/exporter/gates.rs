@@ -2,7 +2,7 @@
 //!
 //! Nearly all rows of errors and throttles are zero nearly always. CloudWatch has the same metrics of a whole region
 //! in one series: where that has nothing since the first unsettled minute of a row, the row has nothing either. In the
-//! same way a function that was not invoked ran for no time: the rows [`within`](crate::services::Metric::within) a
+//! same way a function that was not invoked ran for no time: the rows [`within`](crate::services::table::Metric::within) a
 //! subject's pulse have nothing where the pulse has nothing.
 //!
 //! What another series rules out is as exact as what was asked, for these reasons:
@@ -26,7 +26,7 @@ use super::book::{DAY, Minute, Span};
 use super::plan::{Group, Of, Region};
 use super::series::{Series, Stat};
 use super::watched::Watched;
-use crate::services::{Gate, Shape};
+use crate::services::table::{Gate, Shape};
 
 /// So many minutes more than a row's own a region's series has to say what happened.
 const REGION_LAG_MINUTES: i64 = 2;

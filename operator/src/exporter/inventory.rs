@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::membership::{Membership, Tags};
-use crate::services::{Fact, Resource, ServiceId};
+use crate::services::ServiceId;
+use crate::services::found::{Fact, Resource};
 
 /// What is known of an account and region.
 #[derive(Debug, Default)]
@@ -104,7 +105,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::{Family, FamilyKind};
+    use crate::services::table::{Family, FamilyKind};
 
     static CAPACITY: Family = Family {
         name: "aws_test_capacity",

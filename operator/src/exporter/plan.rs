@@ -11,7 +11,7 @@ use super::series::{Series, Stat, statistics};
 use super::stats::with_buckets;
 use super::watched::Watched;
 use crate::api::stack::Latency;
-use crate::services::Metric;
+use crate::services::table::Metric;
 
 /// CloudWatch's limit of queries in a call.
 pub const QUERIES_PER_CALL: usize = 500;

@@ -12,7 +12,7 @@ use super::encode::{Exposition, Format, Rows, encode};
 use super::telemetry::Telemetry;
 use crate::api::Bound;
 use crate::api::exporter_status::{ExporterStatus, TargetStatus};
-use crate::services::Family;
+use crate::services::table::Family;
 
 /// Which account (by its place in the stack's list) and region.
 pub type TargetKey = (Option<String>, String);
@@ -294,7 +294,7 @@ fn room<'a>(parts: impl IntoIterator<Item = &'a Part>, most: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::FamilyKind;
+    use crate::services::table::FamilyKind;
 
     static FAMILY: Family = Family {
         name: "aws_x_total",

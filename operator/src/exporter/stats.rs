@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::buckets::Buckets;
 use crate::api::Bound;
 use crate::api::stack::Latency;
-use crate::services::{Metric, MetricKind};
+use crate::services::table::{Metric, MetricKind};
 
 /// A quantile in ten-thousandths. What is kept of one is kept under it, and never by its place among the stack's, which
 /// may change.

@@ -1,5 +1,9 @@
 //! One account and region: its loops, its books, its view. It fails alone.
 
+mod books;
+mod found;
+mod publish;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use tokio::time::Instant;
 
 use super::book::Minute;
 use super::budget::Economy;
-use super::checkpoint::{self, Books, Header, Store};
+use super::checkpoint::Store;
 use super::collect::Round;
 use super::config::{Config, Current};
 use super::discover::{self, Discovered};
@@ -20,16 +24,13 @@ use super::histograms::Histograms;
 use super::inventory::Inventory;
 use super::plan::{self, Demand};
 use super::problems::Problems;
-use super::series::rate_window_seconds;
 use super::snapshot::{Publisher, TargetKey};
 use super::telemetry::{Scope, Telemetry};
-use super::view;
 use super::watched::Watched;
 use crate::api::Reason;
 use crate::api::exporter_status::ServiceStatus;
 use crate::aws::{AssumedRole, AwsError, Clients, Clock, Connector, Identity};
-use crate::services::listing::LISTING_DELAY_MINUTES;
-use crate::services::{Found, ServiceId, SubjectKey};
+use crate::services::ServiceId;
 
 /// How soon the credentials are tried again, at first and at most.
 const IDENTITY_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
@@ -48,9 +49,6 @@ const LONGEST_SHIFT: Duration = Duration::from_secs(30);
 const MANY_SUBJECTS: usize = 2000;
 /// A clock that is wrong by more is told.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
-/// How long the books of a resource that is gone are kept, in minutes.
-const KEEP_BOOKS_MINUTES: i64 = 24 * 60;
-
 /// Seconds since the Unix epoch.
 pub fn now_seconds() -> i64 {
     let since = SystemTime::now()
@@ -314,115 +312,6 @@ impl Target {
         }
     }
 
-    /// Takes over what discovery found. What it could not find out stays as it was.
-    fn take(&mut self, round: Discovered) {
-        let now = now_seconds();
-        let mut all_found = round.problems.is_empty();
-        let members_known = round.problems.is_empty();
-        self.problems.replace("membership", round.problems, now);
-        let wanted = round.wanted;
-        self.inventory.keep(&wanted);
-        for id in self
-            .services
-            .keys()
-            .copied()
-            .filter(|id| !wanted.contains(id))
-            .collect::<Vec<_>>()
-        {
-            self.parts.telemetry.forget(&self.scope(id));
-            self.services.remove(&id);
-            // Should it come back, it is counted from then on: what was shown of it before is not counted again.
-            self.last_found.remove(&id);
-            self.problems.replace(id.name(), Vec::new(), now);
-        }
-        for (id, found) in round.services {
-            let found = match found {
-                Ok(found) => found,
-                Err(error) => {
-                    all_found = false;
-                    self.problems.replace(id.name(), vec![error], now);
-                    continue;
-                }
-            };
-            let complete = members_known && found.complete();
-            all_found &= complete;
-            self.merge(id, &found, round.began, complete);
-            self.inventory
-                .take(id, found.resources, complete, &round.membership);
-            let problems = found.problems.into_iter().chain(found.lesser).collect();
-            self.problems.replace(id.name(), problems, now);
-            // What an incomplete round missed will be counted from the last complete one on.
-            let since = self.last_found.entry(id).or_insert(round.began);
-            if complete {
-                *since = round.began;
-            }
-            let count = self.inventory.count(id);
-            self.services.entry(id).or_default().resources = count;
-            let scope = self.scope(id);
-            self.parts.telemetry.found(&scope, count);
-            if complete {
-                self.parts.telemetry.discovered(&scope, now);
-            }
-        }
-        if all_found {
-            self.last_discovery = Some(now);
-        }
-        // A service that the stack does not watch any more is gone at once.
-        let now = self.minute();
-        self.watched.retain(|watched| {
-            let of_wanted = wanted.iter().any(|id| {
-                id.service()
-                    .shapes
-                    .iter()
-                    .any(|s| s.name == watched.subject.shape.name)
-            });
-            of_wanted
-                && watched
-                    .missing
-                    .is_none_or(|(_, since)| now.0 - since.0 < KEEP_BOOKS_MINUTES)
-        });
-        self.watched.sort_by_cached_key(Watched::key);
-    }
-
-    fn merge(&mut self, id: ServiceId, found: &Found, began: Minute, complete: bool) {
-        let mut places: HashMap<SubjectKey, usize> = self
-            .watched
-            .iter()
-            .enumerate()
-            .map(|(place, watched)| (watched.key(), place))
-            .collect();
-        // What was not there when it was last looked for is counted from then on.
-        let last = self.last_found.get(&id).copied();
-        let listed = last.map_or(began, |last| last.back(LISTING_DELAY_MINUTES));
-        let known = complete && found.lesser.is_empty();
-        for subject in found
-            .resources
-            .iter()
-            .flat_map(|resource| &resource.subjects)
-        {
-            if let Some(place) = places.remove(&subject.key()) {
-                self.watched[place].update(subject.clone(), listed, began, known);
-            } else {
-                let from = if subject.shape.listed {
-                    listed
-                } else {
-                    last.unwrap_or(began)
-                };
-                self.watched.push(Watched::new(subject.clone(), from));
-            }
-        }
-        if complete {
-            for (key, place) in places {
-                let of_service = id.service().shapes.iter().any(|shape| shape.name == key.0);
-                if of_service && !found.unknown.contains(&key.0) {
-                    let missing = &mut self.watched[place].missing;
-                    *missing =
-                        Some(missing.map_or((1, began), |(rounds, since)| (rounds + 1, since)));
-                }
-            }
-        }
-    }
-
     /// How often is polled now.
     fn interval(&self) -> Duration {
         Duration::from_secs(self.parts.economy.terms().interval_seconds.into())
@@ -465,81 +354,6 @@ impl Target {
         now_seconds() < self.catching_up_until
     }
 
-    fn start_was_seen(&mut self) -> bool {
-        let (scraped, now, interval) = (
-            self.parts.publisher.scraped(),
-            now_unsigned(),
-            self.scrape_interval(),
-        );
-        let mut seen = false;
-        for watched in self.watched.iter_mut().filter(|watched| watched.held()) {
-            watched.show(scraped, now, interval);
-            seen |= !watched.held();
-        }
-        seen
-    }
-
-    fn scrape_interval(&self) -> u64 {
-        self.config()
-            .spec
-            .monitoring
-            .scrape_interval()
-            .as_secs()
-            .into()
-    }
-
-    /// Saves the books, and then hands in the view of now. What cannot be saved is not shown: a
-    /// restart would not know of it.
-    async fn publish(&mut self) {
-        let (scraped, now, interval) = (
-            self.parts.publisher.scraped(),
-            now_unsigned(),
-            self.scrape_interval(),
-        );
-        self.want_buckets();
-        self.said_catching_up = self.catching_up();
-        for watched in &mut self.watched {
-            watched.show(scraped, now, interval);
-        }
-        let publisher = self.parts.publisher.clone();
-        if !self.save().await {
-            publisher.note_status(&self.parts.key, view::status(self));
-            return;
-        }
-        self.note_counted();
-        let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let (snapshot, subjects) = self.heavy(|| {
-            let view = view::view(self);
-            publisher.publish(&self.parts.key, Some(view), most)
-        });
-        self.note_room(snapshot, subjects, now);
-    }
-
-    /// Notes what is in a snapshot: the first so many subjects. What there was no room for was not announced, and is
-    /// not asked for.
-    fn note_room(&mut self, snapshot: u64, subjects: usize, now: u64) {
-        let minute = self.minute();
-        let alive = self
-            .watched
-            .iter_mut()
-            .filter(|watched| !watched.retired(minute));
-        let mut comes_back = false;
-        for (place, watched) in alive.enumerate() {
-            let left_out = place >= subjects;
-            comes_back |= watched.left_out && !left_out;
-            watched.left_out = left_out;
-            if !left_out {
-                watched.announced(snapshot, now);
-            }
-        }
-        if comes_back {
-            // The next poll brings what has happened in the meantime at once.
-            let interval = i64::try_from(self.interval().as_secs()).unwrap_or(0);
-            let until = now_seconds() + interval + rate_window_seconds(interval);
-            self.catching_up_until = self.catching_up_until.max(until);
-        }
-    }
-
     /// Does what takes long when there is much of it. Others of this thread go on elsewhere then.
     fn heavy<T>(&self, work: impl FnOnce() -> T) -> T {
         if self.watched.len() > MANY_SUBJECTS {
@@ -547,151 +361,6 @@ impl Target {
         } else {
             work()
         }
-    }
-
-    /// Takes over the books of the process before this one. Fails while they cannot be read.
-    fn restore(&mut self) -> std::io::Result<()> {
-        let Some(store) = &self.parts.store else {
-            return Ok(());
-        };
-        let Some((header, books)) = store.load(&self.parts.key)? else {
-            return Ok(());
-        };
-        tracing::info!(
-            account_id = header.account_id,
-            region = self.parts.key.1,
-            subjects = books.subjects.len(),
-            "going on with the books that were kept"
-        );
-        self.identity = Some(Identity {
-            account_id: header.account_id,
-            partition: header.partition,
-        });
-        self.catching_up_until = books.catching_up_until;
-        self.gates = Gates::restored(books.gates);
-        self.histograms = Histograms::working(&books.histograms);
-        if let Some(bucket) = books.bucket {
-            self.parts.economy.restore(bucket);
-        }
-        for (name, at) in books.last_found {
-            if let Some(id) = ServiceId::from_name(&name) {
-                self.last_found.insert(id, at);
-            }
-        }
-        for (name, at) in books.last_poll {
-            if let Some(id) = ServiceId::from_name(&name) {
-                self.services.entry(id).or_default().last_poll = Some(at);
-            }
-        }
-        // Else nobody could tell how long CloudWatch has not answered if it does not now.
-        for id in ServiceId::ALL {
-            let polled = self.services.get(&id).and_then(|service| service.last_poll);
-            let found = self.last_found.get(&id).map(|at| at.start());
-            self.parts
-                .telemetry
-                .remembered(&self.scope(id), polled, found);
-        }
-        let restored = books.subjects.into_iter().filter_map(Watched::restore);
-        self.watched = restored.collect();
-        self.watched.sort_by_cached_key(Watched::key);
-        Ok(())
-    }
-
-    /// Says that the books cannot be read. Without them nothing is published, so that no counter begins anew.
-    fn note_unread(&mut self, error: &std::io::Error) {
-        tracing::error!(region = self.parts.key.1, %error, "the books cannot be read");
-        let problem = AwsError::new(
-            Reason::StateNotSaved,
-            "checkpoint",
-            format!(
-                "the books cannot be read ({error}), so nothing is published until they can be. Mend the disk of \
-                 --state-dir (spec.exporter.storage), or remove the file: its counters then begin at 0."
-            ),
-        );
-        self.problems.replace("books", vec![problem], now_seconds());
-        self.parts
-            .publisher
-            .note_status(&self.parts.key, view::status(self));
-    }
-
-    /// Takes over whose credentials these are. Books of another account are of no use.
-    fn settle_identity(&mut self, identity: &Identity) {
-        let kept = self.identity.replace(identity.clone());
-        if kept.is_none_or(|kept| kept == *identity) {
-            return;
-        }
-        tracing::warn!(
-            account_id = identity.account_id,
-            region = self.parts.key.1,
-            "the credentials are another account's now: its counters begin at 0"
-        );
-        self.watched.clear();
-        self.services.clear();
-        self.last_found.clear();
-        self.gates = Gates::default();
-        self.histograms = Histograms::default();
-        if let Some(store) = &self.parts.store {
-            store.forget(&self.parts.key);
-            // There is nothing left to be loaded: what comes now may be saved.
-            let _ = store.load(&self.parts.key);
-        }
-    }
-
-    /// Writes the books to the disk. False if that failed.
-    async fn save(&mut self) -> bool {
-        let (Some(store), Some(identity)) = (&self.parts.store, &self.identity) else {
-            return true;
-        };
-        let header = Header {
-            stack: store.stack().to_owned(),
-            key: self.parts.key.clone(),
-            account_id: identity.account_id.clone(),
-            partition: identity.partition.clone(),
-        };
-        let last_poll = |(id, status): (&ServiceId, &ServiceStatus)| {
-            Some((id.name().to_owned(), status.last_poll?))
-        };
-        let books = Books {
-            last_found: self
-                .last_found
-                .iter()
-                .map(|(id, at)| (id.name().to_owned(), *at))
-                .collect(),
-            last_poll: self.services.iter().filter_map(last_poll).collect(),
-            catching_up_until: self.catching_up_until,
-            histograms: self.histograms.works(),
-            gates: self.gates.saved().clone(),
-            bucket: self.parts.economy.saved(),
-            subjects: self.watched.iter().map(Watched::saved).collect(),
-        };
-        let bytes = self.heavy(|| checkpoint::encode(&header, &books));
-        let store = store.clone();
-        let saved = tokio::task::spawn_blocking(move || store.save(&header, &bytes)).await;
-        let error = match saved {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        self.parts.telemetry.saved(now_seconds(), error.is_some());
-        let problem = |error: String| {
-            tracing::error!(
-                region = self.parts.key.1,
-                error,
-                "the books cannot be written"
-            );
-            AwsError::new(
-                Reason::StateNotSaved,
-                "checkpoint",
-                format!(
-                    "the books cannot be written ({error}), so the last data that could be are served. \
-                     Make room in the folder of --state-dir (spec.exporter.storage)."
-                ),
-            )
-        };
-        let problems: Vec<_> = error.map(problem).into_iter().collect();
-        let failed = !problems.is_empty();
-        self.problems.replace("books", problems, now_seconds());
-        !failed
     }
 }
 
@@ -710,8 +379,4 @@ impl Drop for Target {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         claims.retain(|_, owner| *owner != self.parts.key);
     }
-}
-
-fn now_unsigned() -> u64 {
-    now_seconds().unsigned_abs()
 }

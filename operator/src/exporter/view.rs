@@ -12,7 +12,9 @@ use super::stats::Quantile;
 use super::target::Target;
 use crate::api::exporter_status::{ServiceStatus, TargetStatus};
 use crate::api::stack::Latency;
-use crate::services::{Fact, Family, FamilyKind, MetricKind, ServiceId};
+use crate::services::ServiceId;
+use crate::services::found::Fact;
+use crate::services::table::{Family, FamilyKind, MetricKind};
 
 /// Up to when the counters are final.
 pub static COUNTED_THROUGH: Family = Family {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Fact, lambda};
+use super::found::Fact;
+use super::lambda;
 use crate::aws::AwsError;
 
 /// How long a setting is good. Up to a tenth is added, so that they are not all read at once.
@@ -86,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::api::Reason;
-    use crate::services::{Family, FamilyKind};
+    use crate::services::table::{Family, FamilyKind};
 
     static FAMILY: Family = Family {
         name: "aws_test",

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{
-    Family, FamilyKind, Features, Gate, Metric, Missing, OptionalSet, ServiceId, Shape, Wanted,
-};
+use super::table::{Family, FamilyKind, Features, Gate, Metric, Missing, OptionalSet, Shape};
+use super::{ServiceId, Wanted};
 use crate::api::ServerlessStackSpec;
 
 /// Actions that are needed whatever is watched, with the reason.

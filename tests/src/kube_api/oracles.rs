@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::samples;
 
-use super::fault_proxy::{FaultProxy, WRITES};
+use super::fault_proxy::FaultProxy;
+use super::fault_proxy::rule::WRITES;
 use super::{Namespace, Operator, answer, eventually, eventually_every, nightjar, yaml_documents};
 
 /// How often an answer that is dear is asked for.

@@ -4,28 +4,33 @@
 //! signature's scope; the signature itself is not checked), limited, spoiled if a fault script says
 //! so, carried out, metered and answered in its own protocol.
 
-use std::io::Read as _;
+mod attempt;
+mod call;
+mod caller;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
-use serde_json::{Map, Value};
 
 use super::account::{AccountError, AccountFile, Incident};
-use super::api::{ApiError, Context};
+use super::admin;
+use super::api::ApiError;
 use super::clock::Clock;
 use super::faults::{Effect, Fault, Script};
 use super::meter::Meter;
-use super::model::{AccountModel, World};
-use super::quotas::{self, Buckets};
-use super::services::{self, Routed, sts};
+use super::model::World;
+use super::quotas::Buckets;
+use super::services::sts;
 use super::spoil::{Payload, Spoiled};
 use super::wire::{self, Protocol, Reply};
-use super::{admin, cloudwatch};
+use attempt::{attempt, is_throttle};
+use call::{Call, identify};
+use caller::attribute;
 
 /// Largest request body.
 const MAX_BODY: usize = 16 << 20;
@@ -48,22 +53,6 @@ pub struct Shared {
 /// A panic while a lock was held leaves counters at worst one short: carry on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An operation that a client asked for.
-struct Call {
-    service: String,
-    operation: String,
-    protocol: Protocol,
-    input: Result<Value, ApiError>,
-}
-
-/// Who asks.
-struct Caller<'a> {
-    account: &'a AccountModel,
-    region: String,
-    arn: String,
-    deny: &'a [String],
 }
 
 impl Shared {
@@ -203,190 +192,6 @@ fn finish(shared: &Shared, mut response: Response<Payload>) -> Response<Payload>
     response
 }
 
-fn identify(parts: &Parts, query: &[(String, String)], body: &[u8]) -> Option<Call> {
-    let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    let body = match header(CONTENT_ENCODING.as_str()) {
-        Some("gzip") => {
-            let mut plain = Vec::new();
-            let read = flate2::read::GzDecoder::new(body)
-                .take(MAX_BODY as u64)
-                .read_to_end(&mut plain);
-            read.map_err(|_| {
-                ApiError::caller("SerializationException", "the body is not valid gzip")
-            })
-            .map(|_| plain)
-        }
-        _ => Ok(body.to_vec()),
-    };
-    let path: Vec<String> = parts
-        .uri
-        .path()
-        .trim_start_matches('/')
-        .split('/')
-        .map(|p| wire::percent_decode(p, false))
-        .collect();
-    let segments: Vec<&str> = path.iter().map(String::as_str).collect();
-    if let ["service", service, "operation", operation] = segments[..] {
-        return Some(Call {
-            service: by_target(service)?.0.to_owned(),
-            operation: operation.to_owned(),
-            protocol: Protocol::Cbor,
-            input: body.and_then(|b| {
-                wire::cbor::decode(&b).map_err(|e| ApiError::caller("SerializationException", e))
-            }),
-        });
-    }
-    if let Some(target) = header("x-amz-target") {
-        let (prefix, operation) = target.split_once('.')?;
-        let (service, protocol) = by_target(prefix)?;
-        return Some(Call {
-            service: service.to_owned(),
-            operation: operation.to_owned(),
-            protocol,
-            input: body.and_then(|b| {
-                if b.is_empty() {
-                    return Ok(Value::Object(Map::new()));
-                }
-                serde_json::from_slice(&b).map_err(|e| {
-                    ApiError::caller(
-                        "SerializationException",
-                        format!("the body is not JSON: {e}"),
-                    )
-                })
-            }),
-        });
-    }
-    let is_form = header(CONTENT_TYPE.as_str())
-        .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
-    if is_form && parts.uri.path() == "/" {
-        let fields = wire::form(&String::from_utf8_lossy(&body.ok()?));
-        let field = |name: &str| fields.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
-        let service = match field("Version")? {
-            "2011-06-15" => "sts",
-            "2010-05-15" => "cloudformation",
-            "2010-08-01" => "cloudwatch",
-            _ => return None,
-        };
-        return Some(Call {
-            service: service.to_owned(),
-            operation: field("Action")?.to_owned(),
-            protocol: Protocol::Query,
-            input: Ok(Value::Object(
-                fields
-                    .iter()
-                    .map(|(n, v)| (n.clone(), Value::from(v.as_str())))
-                    .collect(),
-            )),
-        });
-    }
-    let Routed {
-        service,
-        operation,
-        input,
-    } = services::route(parts.method.as_str(), &path, query)?;
-    Some(Call {
-        service: service.to_owned(),
-        operation: operation.to_owned(),
-        protocol: Protocol::Rest,
-        input: Ok(input),
-    })
-}
-
-fn by_target(name: &str) -> Option<(&'static str, Protocol)> {
-    Some(match name {
-        "GraniteServiceVersion20100801" => ("cloudwatch", Protocol::Json10),
-        "DynamoDB_20120810" => ("dynamodb", Protocol::Json10),
-        "AnyScaleFrontendService" => ("application-autoscaling", Protocol::Json11),
-        "ResourceGroupsTaggingAPI_20170126" => ("tag", Protocol::Json11),
-        _ => return None,
-    })
-}
-
-/// The account and region that a request is signed for.
-fn attribute<'a>(world: &'a World, parts: &Parts, call: &Call) -> Result<Caller<'a>, ApiError> {
-    let refuse = |code: &str, message: &str| ApiError::with_status(403, code, message);
-    let missing = || {
-        refuse(
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        )
-    };
-    let header = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|v| v.to_str().ok());
-    let Some(header) = header else {
-        // The one call that carries no signature: a token speaks for the caller.
-        if call.operation != "AssumeRoleWithWebIdentity" {
-            return Err(missing());
-        }
-        return world
-            .accounts
-            .first()
-            .map(|account| caller(account, None, String::new()))
-            .ok_or_else(missing);
-    };
-    let scope = header
-        .split_once("Credential=")
-        .map(|(_, rest)| rest.split([',', ' ']).next().unwrap_or_default())
-        .ok_or_else(|| {
-            refuse(
-                "IncompleteSignature",
-                "Authorization header requires 'Credential' parameter.",
-            )
-        })?;
-    let fields: Vec<&str> = scope.split('/').collect();
-    let [key, _date, region, _service, "aws4_request"] = fields[..] else {
-        return Err(refuse(
-            "IncompleteSignature",
-            "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.",
-        ));
-    };
-    let region = region.to_owned();
-    if let Some((account, role)) = sts::read_session_key(key)
-        && let Some(account) = world.account(account)
-        && role < account.roles.len()
-    {
-        return Ok(caller(account, Some(role), region));
-    }
-    if let Some(account) = world
-        .accounts
-        .iter()
-        .find(|a| a.access_keys.iter().any(|k| k == key))
-    {
-        return Ok(caller(account, None, region));
-    }
-    if world.accounts.iter().all(|a| a.access_keys.is_empty())
-        && let Some(account) = world.accounts.first()
-    {
-        return Ok(caller(account, None, region));
-    }
-    Err(refuse(
-        "UnrecognizedClientException",
-        "The security token included in the request is invalid.",
-    ))
-}
-
-fn caller(account: &AccountModel, role: Option<usize>, region: String) -> Caller<'_> {
-    match role.map(|r| &account.roles[r]) {
-        Some(role) => Caller {
-            account,
-            region,
-            arn: format!(
-                "arn:aws:sts::{}:assumed-role/{}/session",
-                account.id, role.name
-            ),
-            deny: &role.deny,
-        },
-        None => Caller {
-            account,
-            region,
-            arn: format!("arn:aws:iam::{}:user/simulator", account.id),
-            deny: &account.deny,
-        },
-    }
-}
-
 /// Carries a call out and meters it; also says what a fault script wants done to the answer.
 fn carry_out(
     shared: &Shared,
@@ -445,141 +250,4 @@ fn carry_out(
         }
     };
     (response, effect)
-}
-
-fn attempt(
-    shared: &Shared,
-    world: &World,
-    caller: &Caller,
-    call: &Call,
-    api: &str,
-    effect: Option<&Effect>,
-) -> Result<(Reply, u64), ApiError> {
-    let (account, region) = (&caller.account.id, caller.region.as_str());
-    let take = |limit, cost| {
-        !shared.limits
-            || lock(&shared.buckets).take(account, region, limit, cost, shared.clock.speed())
-    };
-    if quotas::of(&call.service, &call.operation).is_some_and(|limit| !take(limit, 1.0)) {
-        return Err(throttled(&call.service));
-    }
-    match effect {
-        Some(Effect::Throttle) => return Err(throttled(&call.service)),
-        Some(Effect::Error { status }) => {
-            return Err(ApiError::with_status(
-                *status,
-                "InternalFailure",
-                "The request failed due to an internal error.",
-            ));
-        }
-        Some(Effect::Refuse { status, code }) => {
-            return Err(ApiError::with_status(
-                *status,
-                code,
-                "The script refuses the request.",
-            ));
-        }
-        Some(Effect::AccessDenied) => return Err(denied(caller, call, api)),
-        Some(Effect::ExpiredToken) => {
-            let code = if call.protocol == Protocol::Query {
-                "ExpiredToken"
-            } else {
-                "ExpiredTokenException"
-            };
-            return Err(ApiError::with_status(
-                403,
-                code,
-                "The security token included in the request is expired",
-            ));
-        }
-        _ => {}
-    }
-    let action = action(call);
-    if caller.deny.iter().any(|pattern| {
-        super::model::matches(pattern, &action) || super::model::matches(pattern, api)
-    }) {
-        return Err(denied(caller, call, api));
-    }
-    let context = Context {
-        world,
-        account: caller.account,
-        region: caller.account.region(region),
-        region_name: region,
-        caller: &caller.arn,
-        now_ms: shared.clock.now_ms(),
-    };
-    let input = call.input.as_ref().map_err(Clone::clone)?;
-    match (call.service.as_str(), call.operation.as_str()) {
-        ("cloudwatch", "GetMetricData") if call.protocol != Protocol::Query => {
-            let request = cloudwatch::Request::parse(input)?;
-            if matches!(effect, Some(Effect::TrimmedCountsRefused)) && request.counts_some() {
-                return Err(ApiError::caller(
-                    "ValidationError",
-                    "The value TC for parameter Stat is not supported.",
-                ));
-            }
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let cost = request.estimated_datapoints() as f64;
-            let recent = request.starts_after(context.now_ms / 1000 - 3 * 3600);
-            if !take(quotas::datapoints(recent), cost) {
-                return Err(throttled(&call.service));
-            }
-            let mut meter = shared.meter();
-            meter
-                .of(account, region, api)
-                .periods
-                .extend(request.periods());
-            drop(meter);
-            let mut answer = request.answer(context.region, context.now_ms);
-            super::spoil::spoil_metrics(&mut answer, &request, effect, context.now_ms);
-            Ok((Reply::Metrics(answer), request.billed()))
-        }
-        ("cloudwatch", "ListMetrics") if call.protocol != Protocol::Query => {
-            Ok((Reply::Data(cloudwatch::list_metrics(&context, input)?), 0))
-        }
-        (service, operation) => Ok((services::call(&context, service, operation, input)?, 0)),
-    }
-}
-
-fn is_throttle(error: &ApiError) -> bool {
-    matches!(
-        error.code.as_str(),
-        "Throttling" | "ThrottlingException" | "ThrottledException" | "TooManyRequestsException"
-    )
-}
-
-/// Each service says "too fast" in its own words.
-fn throttled(service: &str) -> ApiError {
-    let (status, code) = match service {
-        "lambda" | "apigateway" | "apigatewayv2" => (429, "TooManyRequestsException"),
-        "dynamodb" | "application-autoscaling" => (400, "ThrottlingException"),
-        "tag" => (400, "ThrottledException"),
-        _ => (400, "Throttling"),
-    };
-    ApiError::with_status(status, code, "Rate exceeded")
-}
-
-/// The IAM action of a call.
-fn action(call: &Call) -> String {
-    match call.service.as_str() {
-        "apigateway" | "apigatewayv2" => "apigateway:GET".to_owned(),
-        service => format!("{service}:{}", call.operation),
-    }
-}
-
-fn denied(caller: &Caller, call: &Call, _api: &str) -> ApiError {
-    let (status, code) = match call.service.as_str() {
-        "lambda" | "apigateway" | "apigatewayv2" => (403, "AccessDeniedException"),
-        "dynamodb" | "tag" | "application-autoscaling" => (400, "AccessDeniedException"),
-        _ => (403, "AccessDenied"),
-    };
-    let action = action(call);
-    ApiError::with_status(
-        status,
-        code,
-        format!(
-            "User: {} is not authorized to perform: {action} because no identity-based policy allows the {action} action",
-            caller.arn
-        ),
-    )
 }

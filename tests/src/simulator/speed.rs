@@ -5,29 +5,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use minicbor::Encoder;
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::account::AccountFile;
 use super::{Options, Simulator};
-
-/// One measured figure, as a row of the bench table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figure {
-    /// What was measured.
-    pub name: String,
-    /// How much.
-    pub value: f64,
-    /// Of what.
-    pub unit: String,
-    /// What was aimed for.
-    pub goal: String,
-    /// Whether it was reached.
-    pub ok: bool,
-    /// What a reader should know of it.
-    pub note: String,
-}
+use crate::figure::Figure;
 
 const QUERIES: usize = 500;
 const MINUTES: i64 = 5;
@@ -75,17 +58,16 @@ pub async fn figures() -> Result<Vec<Figure>, String> {
         "release build"
     };
     Ok(vec![
-        Figure {
-            name: "simulator: GetMetricData, 500 queries x 5 datapoints".to_owned(),
-            value: median,
-            unit: "ms".to_owned(),
-            goal: "<= 5".to_owned(),
-            ok: median <= 5.0,
-            note: format!(
+        Figure::at_most(
+            "simulator: GetMetricData, 500 queries x 5 datapoints",
+            median,
+            "ms",
+            5.0,
+            format!(
                 "median of 100 calls over HTTP in CBOR, worst {}, {build}",
                 shown(worst)
             ),
-        },
+        ),
         Figure {
             name: "simulator: memory with 10,000 functions".to_owned(),
             value: memory,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use nightjar::services::{FamilyKind, Metric, ServiceId};
+use nightjar::services::ServiceId;
+use nightjar::services::table::{FamilyKind, Metric};
 use nightjar_tests::truth::source;
 
 use crate::follow::{Follower, next_minute, open};

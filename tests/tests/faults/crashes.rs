@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::core::DynamicObject;
-use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, WRITES};
+use nightjar_tests::kube_api::fault_proxy::rule::{Effect, Rule, WRITES};
 use serde_json::json;
 
 use crate::World;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use nightjar_tests::kube_api::eventually;
-use nightjar_tests::kube_api::fault_proxy::{Effect, FaultProxy, Rule, WRITES};
+use nightjar_tests::kube_api::fault_proxy::FaultProxy;
+use nightjar_tests::kube_api::fault_proxy::rule::{Effect, Rule, WRITES};
 use serde_json::{Value, json};
 
 use crate::{World, operator, release};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nightjar_tests::kube_api::fault_proxy::{Effect, Rule, Spoil};
+use nightjar_tests::kube_api::fault_proxy::rule::{Effect, Rule, Spoil};
 use serde_json::json;
 
 use crate::World;

@@ -8,12 +8,14 @@
 )]
 
 mod account_file;
+mod accounts;
 mod binary;
 mod contract;
 mod discovery;
 mod faults;
 mod features;
 mod lateness;
+mod membership;
 mod play;
 mod python;
 mod values;

@@ -8,7 +8,7 @@ use super::*;
 use crate::api::stack::Latency;
 use crate::exporter::plan;
 use crate::exporter::proofs::{World, function, row};
-use crate::services::Subject;
+use crate::services::found::Subject;
 
 const NOW: Minute = Minute(1000);
 const THROTTLES: Region = ("AWS/Lambda", "Throttles");

@@ -17,7 +17,8 @@ use super::super::watched::Watched;
 use crate::api::stack::Latency;
 use crate::api::{Duration, Reason};
 use crate::aws::{AwsError, quota_of};
-use crate::services::{Resource, ServiceId, reference};
+use crate::services::found::Resource;
+use crate::services::{ServiceId, reference};
 
 /// Intervals that are compared with the stack's own, in seconds.
 const INTERVALS: [u32; 5] = [60, 300, 600, 900, 1200];

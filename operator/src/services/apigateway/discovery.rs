@@ -14,8 +14,10 @@ use super::metrics::{
 };
 use crate::api::Reason;
 use crate::aws::{AwsError, Pages};
+use crate::services::Look;
+use crate::services::found::{Fact, Found, Resource, Subject};
 use crate::services::listing::listed;
-use crate::services::{Fact, Family, Features, Found, Look, Resource, Shape, Subject};
+use crate::services::table::{Family, Features, Shape};
 
 /// All of API Gateway's reads are this one IAM action.
 const ACTION: &str = "apigateway:GET";

@@ -1,7 +1,7 @@
 //! The rows of single methods (REST) and routes (HTTP), which AWS publishes of stages with detailed metrics.
 //! Their families are not those of stages: a stage's series already hold all of its methods.
 
-use crate::services::{Family, FamilyKind, Metric, Shape};
+use crate::services::table::{Family, FamilyKind, Metric, Shape};
 
 static REQUESTS: Family = Family {
     name: "aws_apigateway_method_requests_total",

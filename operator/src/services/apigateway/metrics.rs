@@ -1,7 +1,9 @@
 //! The metric table of Amazon API Gateway.
 
 use super::methods::{HTTP_ROUTE, REST_METHOD};
-use crate::services::{Family, FamilyKind, Features, Metric, OptionalSet, Service, Shape, Unit};
+use crate::services::table::{
+    Family, FamilyKind, Features, Metric, OptionalSet, Service, Shape, Unit,
+};
 
 /// Amazon API Gateway.
 pub static SERVICE: Service = Service {

@@ -1,7 +1,7 @@
 //! The rows that tables and global secondary indexes have in common. A table's series do not hold
 //! those of its indexes, so that they can be added up.
 
-use crate::services::{Family, FamilyKind, Metric};
+use crate::services::table::{Family, FamilyKind, Metric};
 
 /// Consumed read capacity.
 pub const CONSUMED_READ: Metric =

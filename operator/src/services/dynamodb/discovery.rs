@@ -14,8 +14,10 @@ use super::metrics::{
 use super::{scaling, settings};
 use crate::api::Reason;
 use crate::aws::{AwsError, Clients, Identity, Pages};
+use crate::services::Look;
+use crate::services::found::{Fact, Found, Resource, Subject};
 use crate::services::listing::listed;
-use crate::services::{Fact, Features, Found, Look, Resource, Shape, Subject};
+use crate::services::table::{Features, Shape};
 
 const NAMESPACE: &str = "AWS/DynamoDB";
 /// How many tables are described at once: a stack may have thousands.

@@ -1,6 +1,6 @@
 //! The settings of tables, indexes and the account, as series.
 
-use crate::services::{Family, FamilyKind};
+use crate::services::table::{Family, FamilyKind};
 
 /// All of them.
 pub static ALL: &[&Family] = &[

@@ -6,7 +6,9 @@ use super::capacity::{
     READ_THROTTLES, WRITE_THROTTLES,
 };
 use super::facts::ALL;
-use crate::services::{Family, FamilyKind, Features, Metric, OptionalSet, Service, Shape, Unit};
+use crate::services::table::{
+    Family, FamilyKind, Features, Metric, OptionalSet, Service, Shape, Unit,
+};
 
 /// Amazon DynamoDB.
 pub static SERVICE: Service = Service {

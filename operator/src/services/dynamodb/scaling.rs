@@ -8,7 +8,8 @@ use futures::FutureExt as _;
 use super::facts::{SCALED_MAX_READ, SCALED_MAX_WRITE, SCALED_MIN_READ, SCALED_MIN_WRITE};
 use super::settings::{Labels, setting};
 use crate::aws::{AwsError, Pages};
-use crate::services::{Fact, Look};
+use crate::services::Look;
+use crate::services::found::Fact;
 
 const ACTION: &str = "application-autoscaling:DescribeScalableTargets";
 

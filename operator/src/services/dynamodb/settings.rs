@@ -14,7 +14,9 @@ use super::facts::{
     TABLE_MAX_READ, TABLE_MAX_WRITE, TABLE_SIZE, TIME_TO_LIVE,
 };
 use crate::aws::AwsError;
-use crate::services::{Fact, Family, Look};
+use crate::services::Look;
+use crate::services::found::Fact;
+use crate::services::table::Family;
 
 /// Labels of a setting.
 pub type Labels = Vec<(&'static str, Arc<str>)>;

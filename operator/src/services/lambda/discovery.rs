@@ -26,8 +26,10 @@ use super::versions::{PROVISIONED, VERSION};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::aws::AwsError;
+use crate::services::Look;
+use crate::services::found::{Fact, Found, Resource, Subject};
 use crate::services::listing::listed;
-use crate::services::{Fact, Family, Features, Found, Look, Resource, Shape, Subject};
+use crate::services::table::{Family, Features, Shape};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 const NAMESPACE: &str = "AWS/Lambda";

@@ -1,7 +1,7 @@
 //! The metrics of managed instances: of the instances of a capacity provider, and of a function's execution
 //! environments on them. A datapoint every five minutes.
 
-use crate::services::{Family, FamilyKind, Metric, Shape, Unit};
+use crate::services::table::{Family, FamilyKind, Metric, Shape, Unit};
 
 /// Processors.
 static VCPUS: Family = Family {

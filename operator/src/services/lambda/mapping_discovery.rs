@@ -13,7 +13,9 @@ use super::facts::{
 use super::mappings::{ERRORS, EVENTS, KAFKA, KAFKA_LAG, MAPPING, POLLERS, QUEUE, STREAM};
 use super::metrics;
 use crate::aws::{AwsError, Clients, Pages};
-use crate::services::{Fact, Family, Features, Subject, Wanted};
+use crate::services::Wanted;
+use crate::services::found::{Fact, Subject};
+use crate::services::table::{Family, Features};
 
 /// A mapping.
 pub struct Mapping {

@@ -1,7 +1,7 @@
 //! The metrics and settings of event source mappings. AWS publishes the metrics only of mappings that
 //! ask for them (`MetricsConfig`).
 
-use crate::services::{Family, FamilyKind, Features, Metric, Shape, Unit};
+use crate::services::table::{Family, FamilyKind, Features, Metric, Shape, Unit};
 
 /// The mapping asks for counts of events.
 pub const EVENTS: Features = Features::bit(0);

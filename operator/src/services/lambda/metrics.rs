@@ -4,7 +4,7 @@ use super::facts::ALL;
 use super::managed::{CAPACITY_PROVIDER, EXECUTION_ENVIRONMENT};
 use super::mappings::MAPPING;
 use super::versions::{PROVISIONED, VERSION};
-use crate::services::{
+use crate::services::table::{
     Family, FamilyKind, Features, Gate, Metric, OptionalSet, Service, Shape, Unit,
 };
 

@@ -1,7 +1,7 @@
 //! The metrics of single versions and aliases. Their families are not those of functions: a function's
 //! series already hold all of its versions.
 
-use crate::services::{Family, FamilyKind, Metric, Shape};
+use crate::services::table::{Family, FamilyKind, Metric, Shape};
 
 /// A version or an alias, as it is called.
 pub static VERSION: Shape = Shape {

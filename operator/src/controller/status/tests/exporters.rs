@@ -1,0 +1,144 @@
+//! What exporters say, of their accounts and regions and of their budgets, and what it means that they say nothing.
+
+use super::*;
+
+/// An exporter with a budget, polling at an interval.
+fn thrifty(interval_seconds: u32, least: Option<f64>) -> Exporter {
+    let mut exporter = exporter(vec![target("eu-west-1")]);
+    if let Ok(status) = &mut exporter.status {
+        status.spend.interval_seconds = interval_seconds;
+        status.spend.budget_usd_per_month = Some(20.0);
+        status.spend.least_budget_usd_per_month = least;
+    }
+    exporter
+}
+
+#[test]
+fn a_budget_that_makes_polling_slower_is_told_and_the_stack_is_ready() {
+    let (status, reason, message) = verdict(&[thrifty(600, None)], WITHIN_BUDGET);
+    assert_eq!((&*status, &*reason), ("True", "BudgetStretched"));
+    assert!(
+        message.contains("every 10m instead of every 5m"),
+        "{message}"
+    );
+    assert_eq!(judged(&facts(&[thrifty(600, None)])).spend.interval, "10m");
+    assert_eq!(verdict(&[thrifty(600, None)], READY).0, "True");
+    assert_eq!(
+        verdict(&[thrifty(300, None)], WITHIN_BUDGET).1,
+        "AsExpected"
+    );
+}
+
+#[test]
+fn a_budget_that_allows_no_polling_names_the_least_one_of_all_exporters_together() {
+    let exporters = [thrifty(3600, Some(21.111)), thrifty(3600, None)];
+    let (status, reason, message) = verdict(&exporters, WITHIN_BUDGET);
+    assert_eq!((&*status, &*reason), ("False", "BudgetTooSmall"));
+    assert!(message.contains("\"41.12\""), "{message}");
+    assert_eq!(verdict(&exporters, READY).1, "BudgetTooSmall");
+    let (status, reason, _) = verdict(&exporters, AWS_REACHABLE);
+    assert_eq!((&*status, &*reason), ("Unknown", "BudgetTooSmall"));
+}
+
+#[test]
+fn a_denied_action_names_account_region_and_what_to_allow_to_whom() {
+    let mut denied = target("us-east-1");
+    denied.role_arn = Some("arn:aws:iam::111122223333:role/read".to_owned());
+    denied.problems = vec![
+        problem(
+            Reason::Throttled,
+            "cloudwatch:GetMetricData",
+            "AWS asks to slow down",
+        ),
+        problem(Reason::AccessDenied, "lambda:ListFunctions", "AWS says no"),
+    ];
+    let exporters = [exporter(vec![target("eu-west-1"), denied])];
+    let (ready, reason, message) = said(&judged(&facts(&exporters)), READY);
+    assert_eq!((&*ready, &*reason), ("False", "AccessDenied"));
+    for part in [
+        "account 111122223333",
+        "us-east-1",
+        "allow lambda:ListFunctions to arn:aws:iam::111122223333:role/read",
+        "cloudwatch:GetMetricData",
+        "1 of 2 accounts and regions work",
+    ] {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+}
+
+#[test]
+fn an_exporter_that_cannot_be_read_is_told_with_its_address_and_costs_no_number() {
+    let silent = [Exporter {
+        pod: "checkout-exporter-0".to_owned(),
+        status: Err("http://10.0.0.1:9988/status: connection refused".to_owned()),
+    }];
+    let before = judged(&facts(&[exporter(vec![target("eu-west-1")])]));
+    let status = judge(&facts(&silent), &before, at(2000));
+    let (ready, reason, message) = said(&status, READY);
+    assert_eq!((&*ready, &*reason), ("False", "ExporterUnreachable"));
+    assert!(message.contains("10.0.0.1:9988"), "{message}");
+    assert_eq!(status.inventory, before.inventory);
+}
+
+#[test]
+fn the_rest_of_many_failing_places_is_counted() {
+    let denied = |region: &str| TargetStatus {
+        problems: vec![problem(Reason::AccessDenied, "lambda:ListFunctions", "no")],
+        ..target(region)
+    };
+    let exporters = [exporter(
+        (0..9).map(|i| denied(&format!("r-{i}"))).collect(),
+    )];
+    let (_, _, message) = said(&judged(&facts(&exporters)), AWS_REACHABLE);
+    assert!(message.contains("and 6 more"), "{message}");
+    assert!(message.contains("0 of 9"), "{message}");
+}
+
+#[test]
+fn an_account_and_region_in_two_exporters_is_told_before_anything_else() {
+    let mut exporters = vec![exporter(vec![target("eu-west-1")]); 2];
+    exporters[1].pod = "checkout-exporter-1".to_owned();
+    let facts = Facts {
+        looked: looked(2, 1, &exporters),
+        ..facts(&[])
+    };
+    let (ready, reason, message) = said(&judged(&facts), READY);
+    assert_eq!((&*ready, &*reason), ("False", "PublishedTwice"));
+    for part in ["eu-west-1", "checkout-exporter-0", "checkout-exporter-1"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn numbers_do_not_halve_while_one_of_two_pods_has_no_address() {
+    let mut exporters = vec![exporter(vec![target("eu-west-1")]); 2];
+    exporters[1].pod = "checkout-exporter-1".to_owned();
+    let both = Facts {
+        looked: looked(2, 2, &exporters),
+        ..facts(&[])
+    };
+    let both = judged(&both);
+    let one = Facts {
+        looked: looked(2, 1, &exporters[..1]),
+        ..facts(&[])
+    };
+    let one = judge(&one, &both, at(2000));
+    assert_eq!(one.inventory, both.inventory);
+    assert_eq!(one.spend, both.spend);
+}
+
+#[test]
+fn however_much_an_exporter_says_a_message_stays_short_enough_to_be_written_and_read() {
+    let mut talkative = target("eu-west-1");
+    talkative.problems = vec![problem(Reason::Unknown, "a:B", &"ü".repeat(1_000_000)); 50];
+    let mut talkative = exporter(vec![talkative]);
+    if let Ok(status) = &mut talkative.status {
+        status.config_hash = "x".repeat(1_000_000);
+    }
+    let exporters = [talkative];
+    let status = judged(&facts(&exporters));
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(text.len() < 20_000, "{}", text.len());
+    assert_eq!(shortened("äöü", 6), "äöü");
+    assert_eq!(shortened("äöüß", 7), "ä ...");
+}

@@ -1,0 +1,86 @@
+//! How a target's view is handed in: what is saved before, and what a scrape has to see first.
+
+use super::{Target, now_seconds};
+use crate::exporter::series::rate_window_seconds;
+use crate::exporter::view;
+
+impl Target {
+    pub(super) fn start_was_seen(&mut self) -> bool {
+        let (scraped, now, interval) = (
+            self.parts.publisher.scraped(),
+            now_unsigned(),
+            self.scrape_interval(),
+        );
+        let mut seen = false;
+        for watched in self.watched.iter_mut().filter(|watched| watched.held()) {
+            watched.show(scraped, now, interval);
+            seen |= !watched.held();
+        }
+        seen
+    }
+
+    fn scrape_interval(&self) -> u64 {
+        self.config()
+            .spec
+            .monitoring
+            .scrape_interval()
+            .as_secs()
+            .into()
+    }
+
+    /// Saves the books, and then hands in the view of now. What cannot be saved is not shown: a
+    /// restart would not know of it.
+    pub(super) async fn publish(&mut self) {
+        let (scraped, now, interval) = (
+            self.parts.publisher.scraped(),
+            now_unsigned(),
+            self.scrape_interval(),
+        );
+        self.want_buckets();
+        self.said_catching_up = self.catching_up();
+        for watched in &mut self.watched {
+            watched.show(scraped, now, interval);
+        }
+        let publisher = self.parts.publisher.clone();
+        if !self.save().await {
+            publisher.note_status(&self.parts.key, view::status(self));
+            return;
+        }
+        self.note_counted();
+        let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
+        let (snapshot, subjects) = self.heavy(|| {
+            let view = view::view(self);
+            publisher.publish(&self.parts.key, Some(view), most)
+        });
+        self.note_room(snapshot, subjects, now);
+    }
+
+    /// Notes what is in a snapshot: the first so many subjects. What there was no room for was not announced, and is
+    /// not asked for.
+    fn note_room(&mut self, snapshot: u64, subjects: usize, now: u64) {
+        let minute = self.minute();
+        let alive = self
+            .watched
+            .iter_mut()
+            .filter(|watched| !watched.retired(minute));
+        let mut comes_back = false;
+        for (place, watched) in alive.enumerate() {
+            let left_out = place >= subjects;
+            comes_back |= watched.left_out && !left_out;
+            watched.left_out = left_out;
+            if !left_out {
+                watched.announced(snapshot, now);
+            }
+        }
+        if comes_back {
+            // The next poll brings what has happened in the meantime at once.
+            let interval = i64::try_from(self.interval().as_secs()).unwrap_or(0);
+            let until = now_seconds() + interval + rate_window_seconds(interval);
+            self.catching_up_until = self.catching_up_until.max(until);
+        }
+    }
+}
+
+fn now_unsigned() -> u64 {
+    now_seconds().unsigned_abs()
+}
