@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nightjar::api::exporter_status::{ExporterStatus, ServiceStatus, Spend, TargetStatus, VERSION};
-use nightjar::exporter::config;
+use nightjar::api::hash::sha256_hex;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -91,7 +91,7 @@ pub async fn start(namespace: &Namespace, name: &str, moment: i64, asked: Arc<At
     let file = map.data["data"]["stack.yaml"].as_str().unwrap();
     let exporter = Exporter {
         stack: format!("{}/{name}", namespace.name),
-        config_hash: config::hash(file),
+        config_hash: sha256_hex(file.as_bytes()),
         generation: stack.metadata.generation.unwrap(),
         first_poll: now() - moment.rem_euclid(INTERVAL),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use nightjar::controller::desired::sha256_hex;
+use nightjar::api::hash::sha256_hex;
 use serde_json::{Value, json};
 
 use crate::samples;
