@@ -91,8 +91,8 @@ use super::{Bound, Duration};
 #[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
     .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
-    // Maps are atomic, and structs that may be empty: of others, server-side apply makes null when they become empty, which
-    // the API server refuses or takes for absent.
+    // Maps are atomic, and structs that may be empty or be left out: of others, server-side apply makes null when they
+    // become empty, which the API server refuses or takes for absent. Inside of an atomic one nothing is made null.
 
     // These two have a default so that a rule can say what to write where they are missing; a rule of their own
     // would refuse the default itself.
@@ -241,6 +241,7 @@ pub struct Credentials {
 
 /// A Secret in the stack's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
