@@ -15,6 +15,9 @@ use nightjar::rules::render::{Context, Group, RuleFile, groups};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::kube_api::oracles::rendered_text;
+use crate::kube_api::output;
+
 /// The tests of one alert.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -641,35 +644,16 @@ fn each_dashboard_is_in_a_config_map_for_grafanas_sidecar_or_for_our_operator() 
 #[test]
 fn the_files_that_render_prints_are_read_by_the_tools_that_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
-    let stack = folder.path().join("stack.yaml");
     let text = "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {name: checkout, namespace: shop}\nspec:\n  regions: [eu-west-1]\n  \
                 select: [{tags: {app: checkout}}]\n";
-    std::fs::write(&stack, text).unwrap();
-    let render = |what: &str| {
-        let mut command = Command::new(crate::kube_api::nightjar());
-        command.args(["render", what, "-f"]).arg(&stack);
-        let output = command.output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        let printed = output.status.success().then_some(output.stdout);
-        printed.ok_or(error)
-    };
     let rules = folder.path().join("rules.yaml");
-    std::fs::write(&rules, render("--rules").unwrap()).unwrap();
+    std::fs::write(&rules, rendered_text(text, &["--rules"]).unwrap()).unwrap();
     promtool(&["check", "rules", "--lint=all", "--lint-fatal"], &[&rules]);
-    let refused = render("--route").unwrap_err();
+    let refused = rendered_text(text, &["--route"]).unwrap_err();
     assert!(refused.contains("spec.alerts.route"), "{refused}");
     let route = "  alerts: {route: {receivers: [{name: hook, webhook: {urlSecretRef: {name: a, key: b}}}], critical: hook}}\n";
-    std::fs::write(&stack, format!("{text}{route}")).unwrap();
     let file = folder.path().join("alertmanager.yaml");
-    std::fs::write(&file, render("--route").unwrap()).unwrap();
-    let checked = Command::new("amtool")
-        .arg("check-config")
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert!(
-        checked.status.success(),
-        "{}",
-        String::from_utf8_lossy(&checked.stderr)
-    );
+    let printed = rendered_text(&format!("{text}{route}"), &["--route"]).unwrap();
+    std::fs::write(&file, printed).unwrap();
+    output(Command::new("amtool").arg("check-config").arg(&file));
 }
