@@ -3,32 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a measurement ends there")]
 
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nightjar::api::exporter_status::{ExporterStatus, ServiceStatus, Spend, TargetStatus, VERSION};
-use nightjar::exporter::config;
-use serde_json::json;
+use nightjar::api::hash::sha256_hex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::kube_api::Namespace;
+use crate::kube_api::{Namespace, address};
 
 /// How often CloudWatch is asked by default.
 const INTERVAL: i64 = 300;
 /// Resources of a stack, by service.
 const RESOURCES: [(&str, u64); 3] = [("lambda", 70), ("dynamodb", 20), ("apigateway", 10)];
-
-/// An address of this machine that an EndpointSlice may hold: loopback is refused there.
-pub fn address() -> String {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket
-        .connect("198.51.100.1:9")
-        .expect("a route to anywhere: exporters are found by an address that is not loopback");
-    socket.local_addr().unwrap().ip().to_string()
-}
 
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -91,12 +80,11 @@ pub async fn start(namespace: &Namespace, name: &str, moment: i64, asked: Arc<At
     let file = map.data["data"]["stack.yaml"].as_str().unwrap();
     let exporter = Exporter {
         stack: format!("{}/{name}", namespace.name),
-        config_hash: config::hash(file),
+        config_hash: sha256_hex(file.as_bytes()),
         generation: stack.metadata.generation.unwrap(),
         first_poll: now() - moment.rem_euclid(INTERVAL),
     };
-    let address = address();
-    let listener = TcpListener::bind((address.as_str(), 0)).await.unwrap();
+    let listener = TcpListener::bind((address(), 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -111,25 +99,6 @@ pub async fn start(namespace: &Namespace, name: &str, moment: i64, asked: Arc<At
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    let slice = json!({
-        "metadata": {"name": object, "labels": {
-            "kubernetes.io/service-name": object,
-            "app.kubernetes.io/managed-by": "nightjar",
-            "app.kubernetes.io/instance": name,
-        }},
-        "addressType": "IPv4",
-        "ports": [{"name": "metrics", "port": port, "protocol": "TCP"}],
-        "endpoints": [{
-            "addresses": [address],
-            "conditions": {"ready": true, "serving": true, "terminating": false},
-            "targetRef": {"kind": "Pod", "namespace": namespace.name, "name": format!("{object}-0")},
-        }],
-    });
-    namespace.apply("EndpointSlice", &slice).await;
-    let set = namespace.of("StatefulSet").get(&object).await.unwrap();
-    let status = json!({
-        "observedGeneration": set.metadata.generation,
-        "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
-    });
-    namespace.write_status("StatefulSet", &object, status).await;
+    namespace.pod_serves(name, 0, port).await;
+    namespace.pods_are_ready(name, 1).await;
 }

@@ -9,6 +9,7 @@ pub mod bound;
 pub mod crd;
 pub mod duration;
 pub mod exporter_status;
+pub mod hash;
 pub mod objective;
 pub mod quantity;
 pub mod reason;

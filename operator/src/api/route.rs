@@ -13,6 +13,7 @@ use crate::rules::Severity;
 /// without a receiver are not sent. A warning is not sent while a critical alert about the same
 /// resource has the same cause, nor a consequence while its cause fires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.critical) ? [self.critical] : [], has(self.warning) ? [self.warning] : [], has(self.info) ? [self.info] : []].all(names, names.all(name, self.receivers.exists(r, r.name == name)))")
     .message("critical, warning and info name receivers: one of them is not in the list"))]

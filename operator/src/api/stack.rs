@@ -101,8 +101,8 @@ pub use latency::{Histograms, Latency};
 #[x_kube(validation = Rule::new("self.select.size() >= 1").field_path(".select")
     .message("name at least one selector, for example [{tags: {app: checkout}}]"))]
 pub struct ServerlessStackSpec {
-    // Maps are atomic, and structs that may be empty: of others, server-side apply makes null when they become empty, which
-    // the API server refuses or takes for absent.
+    // Maps are atomic, and structs that may be empty or be left out: of others, server-side apply makes null when they
+    // become empty, which the API server refuses or takes for absent. Inside of an atomic one nothing is made null.
 
     // These two have a default so that a rule can say what to write where they are missing; a rule of their own
     // would refuse the default itself.

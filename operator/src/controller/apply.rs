@@ -25,12 +25,12 @@ use serde_json::{Value, json};
 
 use super::contest::{Contest, Turn};
 use super::desired::{
-    ASSIGNMENT_ANNOTATION, Desired, STORAGE_ANNOTATION, object_name, rules_name, sha256_hex,
-    storage_of,
+    ASSIGNMENT_ANNOTATION, Desired, STORAGE_ANNOTATION, object_name, rules_name, storage_of,
 };
 use super::error::Error;
 pub use super::kind::Kind;
 use crate::api::ServerlessStack;
+use crate::api::hash::sha256_hex;
 use crate::api::shards::Assignment;
 use crate::api::stack::Storage;
 

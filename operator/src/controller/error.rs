@@ -6,6 +6,7 @@ use crate::api::validate::InvalidField;
 
 use super::desired::RULES_SUFFIX;
 use super::kind::Kind;
+use super::trouble::innermost;
 
 /// Why a stack could not be reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -196,10 +197,10 @@ impl Error {
     }
 }
 
-/// What the API server said, without kube's own wrapping around it, and what to do.
+/// What the API server said, or why it was not heard, without kube's own wrapping around it, and what to do.
 fn explain(error: &kube::Error) -> String {
     let kube::Error::Api(status) = error else {
-        return error.to_string();
+        return innermost(error);
     };
     let message = &status.message;
     // 403 is also what a namespace that is being deleted, a quota and an admission webhook answer.

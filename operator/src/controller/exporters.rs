@@ -16,6 +16,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::net::TcpStream;
 
 use super::desired::PORT_NAME;
+use super::trouble::innermost;
 use crate::api::exporter_status::ExporterStatus;
 
 /// How long one exporter may take to answer. `/status` is a copy of memory.
@@ -107,24 +108,28 @@ pub async fn read(of_stack: &str, addresses: Vec<Address>) -> Vec<Exporter> {
 /// A connection of its own for each question: they are half a minute apart, and a pod's address
 /// may have a new owner by then.
 async fn ask(address: SocketAddr, limit: usize) -> Result<ExporterStatus, String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
-    let stream = TcpStream::connect(address).await.map_err(|e| text(&e))?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|e| innermost(&e))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|e| text(&e))?;
+        .map_err(|e| innermost(&e))?;
     let request = Request::get("/status")
         .header(hyper::header::HOST, address.to_string())
         .body(Empty::<Bytes>::new())
-        .map_err(|e| text(&e))?;
+        .map_err(|e| innermost(&e))?;
     let answer = async move {
-        let response = sender.send_request(request).await.map_err(|e| text(&e))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|e| innermost(&e))?;
         if !response.status().is_success() {
             return Err(format!("it answers {}", response.status()));
         }
         let body = Limited::new(response.into_body(), limit)
             .collect()
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| innermost(&*e))?;
         serde_json::from_slice(&body.to_bytes()).map_err(|e| format!("not a status document: {e}"))
     };
     let mut connection = std::pin::pin!(connection);
@@ -135,7 +140,7 @@ async fn ask(address: SocketAddr, limit: usize) -> Result<ExporterStatus, String
         closed = &mut connection => match closed {
             // The last bytes may be with us already.
             Ok(()) => answer.await,
-            Err(error) => Err(text(&error)),
+            Err(error) => Err(innermost(&error)),
         },
     }
 }
@@ -185,7 +190,7 @@ mod tests {
             ),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{",
-                "error reading a body",
+                "end of file before message length reached",
             ),
             (&endless, "length limit exceeded"),
             ("SSH-2.0\r\n", "invalid HTTP version"),
@@ -194,5 +199,22 @@ mod tests {
             let why = answered_by(answer).await.unwrap_err();
             assert!(why.contains(part), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_fails_is_told_with_the_reason_that_the_system_gives() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (why, ()) = tokio::join!(ask(address, 1000), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            // Closed with a reset, as a proxy in between does it.
+            stream.set_zero_linger().unwrap();
+        });
+        let why = why.unwrap_err();
+        assert!(why.contains("Connection reset"), "{why}");
+        drop(listener);
+        let why = ask(address, 1000).await.unwrap_err();
+        assert!(why.contains("Connection refused"), "{why}");
     }
 }

@@ -128,7 +128,7 @@ fn stack_ref(stack: &ServerlessStack) -> Owner {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::api::ServerlessStackSpec;
@@ -187,6 +187,24 @@ mod tests {
         let heard = readings.heard(&stack(), at(&listener), Duration::from_mins(1));
         assert_eq!(series(heard.unwrap()), 8);
         assert!(!readings.known()["1"].asking);
+    }
+
+    #[tokio::test]
+    async fn exporters_that_are_being_asked_are_not_asked_once_more_meanwhile() {
+        let (news, mut told) = mpsc::unbounded_channel();
+        let readings = Readings::new(news);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for _ in 0..3 {
+            let heard = readings.heard(&stack(), at(&listener), Duration::ZERO);
+            assert_eq!(heard, None);
+        }
+        answer(&listener, 7).await;
+        told.recv().await.unwrap();
+        // Whoever had asked besides would stand in the queue before this one.
+        let next = TcpStream::connect(listener.local_addr().unwrap());
+        let next = next.await.unwrap();
+        let (_, first) = listener.accept().await.unwrap();
+        assert_eq!(first, next.local_addr().unwrap());
     }
 
     #[tokio::test]

@@ -50,13 +50,12 @@ pub async fn reconcile(guarded: Arc<Guarded>, scope: Arc<Scope>) -> Result<Actio
     scope.metrics.in_flight.inc();
     let started = Instant::now();
     let failures = scope.recall(&guarded.uid().unwrap_or_default()).failures;
-    let times = 2_u32.pow(failures.min(DOUBLINGS));
-    let timeout = TIMEOUT * times;
+    let timeout = patient(TIMEOUT, failures);
     let result = tokio::time::timeout(timeout, async {
         scope.warmed_up().await;
         match &guarded.0 {
             Ok(stack) if stack.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
-            Ok(stack) => reconcile_stack(stack, &scope, started, times).await,
+            Ok(stack) => reconcile_stack(stack, &scope, started, failures).await,
             Err(invalid) => {
                 report_undecodable(invalid, &scope).await;
                 Ok(Action::await_change())
@@ -106,11 +105,10 @@ async fn reconcile_stack(
     stack: &ServerlessStack,
     scope: &Scope,
     started: Instant,
-    times: u32,
+    failures: u32,
 ) -> Result<Action, Error> {
-    let failures = scope.recall(&stack.uid().unwrap_or_default()).failures;
     let mut applied = Applied::default();
-    let (applying, looking) = (APPLYING * times, LOOKING * times);
+    let (applying, looking) = (patient(APPLYING, failures), patient(LOOKING, failures));
     let until = started + applying;
     let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
     let known = tokio::time::timeout_at(until.into(), known).await;
@@ -269,6 +267,11 @@ fn pace(stack: &ServerlessStack, scope: &Scope) -> Duration {
     } else {
         unchanged_for.clamp(EAGER.0, EAGER.1)
     }
+}
+
+/// What a stack gets of that time after so many failures, see [`DOUBLINGS`].
+fn patient(time: Duration, failures: u32) -> Duration {
+    time * 2_u32.pow(failures.min(DOUBLINGS))
 }
 
 fn growing((first, last): (Duration, Duration), times: u32) -> Duration {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::telemetry::Telemetry;
+use crate::api::hash::sha256_hex;
 use crate::api::shards::Assignment;
 use crate::api::validate::validate;
 use crate::api::{ServerlessStack, ServerlessStackSpec};
@@ -165,26 +165,15 @@ fn parse(path: &Path, text: &str, external_ids: &Path) -> Result<Config, ConfigE
             ..Assignment::first(spec.exporter.shards.unsigned_abs())
         }),
         spec,
-        hash: hash(text),
+        hash: sha256_hex(text.as_bytes()),
         external_ids,
     })
-}
-
-/// The hash by which operator and exporter speak of a configuration.
-pub fn hash(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 impl Config {
     /// Whether it is all that a file's text says, without a look into other files: it need not be parsed again.
     fn is_in(&self, text: &str) -> bool {
-        self.external_ids.iter().all(Option::is_none) && self.hash == hash(text)
+        self.external_ids.iter().all(Option::is_none) && self.hash == sha256_hex(text.as_bytes())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use nightjar::controller::desired::sha256_hex;
+use nightjar::api::hash::sha256_hex;
 use serde_json::{Value, json};
 
 use crate::samples;
@@ -23,14 +23,17 @@ pub const HASH: &str = "nightjar.dev/applied-hash";
 /// The kinds that hold objects of a stack, in a cluster without optional ones.
 pub const KINDS: [&str; 4] = ["ServiceAccount", "ConfigMap", "Service", "StatefulSet"];
 
-/// What `nightjar render` prints for a stack, or why it prints nothing.
+/// The objects that `nightjar render` prints for a stack in a cluster without optional kinds, or why it prints nothing.
 pub fn render(stack: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let mut command = Command::new(nightjar());
-    command
-        .args(["render", "-f", "-", "--no-service-monitor"])
-        .args(arguments);
-    let (printed, _) = answer(&mut command, stack)?;
+    let printed = rendered_text(stack, &[&["--no-service-monitor"], arguments].concat())?;
     Ok(yaml_documents(&printed))
+}
+
+/// What `nightjar render` prints for a stack, as it stands there.
+pub fn rendered_text(stack: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(nightjar());
+    command.args(["render", "-f", "-"]).args(arguments);
+    answer(&mut command, stack).map(|(printed, _)| printed)
 }
 
 impl Namespace {

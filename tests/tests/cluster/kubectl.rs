@@ -9,7 +9,8 @@ use serde_json::Value;
 /// How long anything may take: an edit waits for the kubelet, which looks every minute or so.
 const DEADLINE: Duration = Duration::from_mins(4);
 
-fn run(args: &[&str], input: &str) -> Result<String, String> {
+/// Runs kubectl with something to read; what it prints, or what it says when it refuses.
+pub fn kubectl_with(args: &[&str], input: &str) -> Result<String, String> {
     assert!(
         std::env::var("KUBECONFIG").is_ok(),
         "there is no cluster: run these tests with `make test-cluster`"
@@ -22,7 +23,7 @@ fn run(args: &[&str], input: &str) -> Result<String, String> {
 
 /// Runs kubectl; what it refuses fails the test.
 pub fn kubectl(args: &[&str]) -> String {
-    run(args, "").unwrap_or_else(|error| panic!("{error}"))
+    kubectl_with(args, "").unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Makes a namespace for a test.
@@ -32,7 +33,8 @@ pub fn namespace(name: &str) {
 
 /// Applies an object.
 pub fn apply(object: &Value) {
-    run(&["apply", "-f", "-"], &object.to_string()).unwrap_or_else(|error| panic!("{error}"));
+    kubectl_with(&["apply", "-f", "-"], &object.to_string())
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Deletes an object, and does not wait until it is gone.
@@ -42,7 +44,7 @@ pub fn delete(namespace: &str, name: &str) {
 
 /// An object; null when there is none.
 pub fn get(namespace: &str, name: &str) -> Value {
-    match run(&["-n", namespace, "get", name, "-o", "json"], "") {
+    match kubectl_with(&["-n", namespace, "get", name, "-o", "json"], "") {
         Ok(text) => serde_json::from_str(&text).unwrap(),
         Err(error) if error.contains("NotFound") => Value::Null,
         Err(error) => panic!("{error}"),
@@ -64,8 +66,8 @@ pub async fn until_within(deadline: Duration, what: &str, is_so: impl AsyncFn() 
     let begun = Instant::now();
     while !is_so().await {
         if begun.elapsed() > deadline {
-            let all =
-                run(&["get", "serverlessstacks,pods", "-A", "-o", "wide"], "").unwrap_or_default();
+            let all = kubectl_with(&["get", "serverlessstacks,pods", "-A", "-o", "wide"], "")
+                .unwrap_or_default();
             panic!("not within {deadline:?}: {what}\n{all}");
         }
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -7,14 +7,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use nightjar_tests::http;
-use nightjar_tests::kube_api::answer;
 use nightjar_tests::samples::{Series, parse};
 use nightjar_tests::simulator::clock::Clock;
 use nightjar_tests::simulator::{Options, Simulator};
 use nightjar_tests::truth::source;
 use serde_json::{Value, json};
 
-use crate::kubectl::{apply, delete, get, kubectl, namespace, until, until_async};
+use crate::kubectl::{apply, delete, get, kubectl, kubectl_with, namespace, until, until_async};
 use crate::{environment, is_ready, stack};
 
 const ACCOUNT: &str = r#"
@@ -181,12 +180,8 @@ async fn an_exporter_that_is_killed_out_of_memory_evicted_or_without_its_kubelet
         "metadata": {"namespace": NAMESPACE, "name": "tough-exporter-0"},
     });
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/tough-exporter-0/eviction");
-    let mut create = Command::new("kubectl");
-    answer(
-        create.args(["create", "--raw", &path, "-f", "-"]),
-        &eviction.to_string(),
-    )
-    .unwrap();
+    let create = ["create", "--raw", &path, "-f", "-"];
+    kubectl_with(&create, &eviction.to_string()).unwrap();
     let evicted = jiff::Timestamp::now().as_second();
     until("another pod is Ready", || {
         pod()["metadata"]["uid"].is_string()

@@ -81,8 +81,14 @@ async fn taken(world: &World, all: Vec<Variant>) -> Vec<(Variant, ServerlessStac
                 }
                 taken.push((variant, stack(&new)));
             }
-            // What server-side apply finds emptied is as good as absent, so that as a change it may be taken.
-            Err(refusal) if refusal.contains("spec") => {}
+            Err(refusal) if refusal.contains("spec") => {
+                for changed in as_change.into_iter().filter_map(Result::ok) {
+                    wrong.push((
+                        variant.0.clone(),
+                        format!("{refusal}: {:#}", changed.data["spec"]),
+                    ));
+                }
+            }
             Err(refusal) => wrong.push((variant.0, refusal)),
         }
     }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::kube_api::{CHART, KubeApi, nightjar, output, program, template, yaml_documents};
+use crate::kube_api::oracles::rendered_text;
+use crate::kube_api::{CHART, KubeApi, output, program, template, yaml_documents};
 use crate::optional_kinds::{PROMETHEUS_RULES, SERVICE_MONITORS};
 
 #[tokio::test]
@@ -67,11 +68,7 @@ async fn the_three_commands_of_the_readme_work_as_they_are_written() {
     assert_eq!(apply.trim(), "kubectl apply -f stack.yaml");
     api.apply_text(stack);
     // There are no pods here to forward to; the Service is what the operator makes of that stack.
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("stack.yaml");
-    std::fs::write(&file, stack).unwrap();
-    let rendered = output(Command::new(nightjar()).args(["render", "-f"]).arg(&file));
-    let service = yaml_documents(&rendered)
+    let service = yaml_documents(&rendered_text(stack, &[]).unwrap())
         .into_iter()
         .find(|object| object["kind"] == "Service")
         .unwrap();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kube::api::{Patch, PatchParams};
 use nightjar::api::ServerlessStack;
 use nightjar::api::validate::validate;
 use serde::Deserialize;
@@ -62,6 +63,58 @@ async fn the_api_server_refuses_each_bad_stack_with_its_field_and_a_way_out() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of a struct that it empties server-side apply makes null, which would be taken for absent, unless the struct is
+/// atomic or inside of such a one.
+#[tokio::test]
+async fn what_a_change_empties_is_refused_as_in_a_new_stack_and_not_taken_for_removed() {
+    let namespace = shared().api.namespace("emptied").await;
+    let secret = json!({"name": "secret", "key": "key"});
+    let whole = json!({
+        "regions": ["eu-west-1"],
+        "select": [{"tags": {"app": "checkout"}}],
+        "credentials": {"secretRef": {"name": "aws"}},
+        "exporter": {"storage": {"size": "1Gi"}},
+        "alerts": {"route": {
+            "receivers": [{
+                "name": "hook",
+                "webhook": {"urlSecretRef": secret},
+                "pagerDuty": {"routingKeySecretRef": secret},
+            }],
+            "critical": "hook",
+            "groupWait": "1m",
+            "groupInterval": "10m",
+            "repeatInterval": "2h",
+        }},
+    });
+    let stacks = namespace.of("ServerlessStack");
+    let apply = async |spec: &Value| {
+        let stack = json!({
+            "apiVersion": "nightjar.dev/v1alpha1", "kind": "ServerlessStack",
+            "metadata": {"name": "checkout"}, "spec": spec,
+        });
+        let (user, stack) = (PatchParams::apply("a-user"), Patch::Apply(stack));
+        stacks.patch("checkout", &user, &stack).await
+    };
+    apply(&whole).await.unwrap();
+    for (field, required) in [
+        ("alerts.route", "receivers"),
+        ("alerts.route.receivers[0].pagerDuty", "routingKeySecretRef"),
+        ("credentials.secretRef", "name"),
+        ("exporter.storage", "size"),
+    ] {
+        let mut emptied = whole.clone();
+        let pointer = format!("/{}", field.replace('.', "/").replace("[0]", "/0"));
+        *emptied.pointer_mut(&pointer).unwrap() = json!({});
+        match apply(&emptied).await {
+            Ok(taken) => panic!("{field} is taken: {:#}", taken.data["spec"]),
+            Err(refusal) => {
+                let (refusal, named) = (refusal.to_string(), format!("spec.{field}.{required}"));
+                assert!(refusal.contains(&named), "{refusal}");
+            }
+        }
+    }
 }
 
 #[test]

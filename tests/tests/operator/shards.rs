@@ -13,7 +13,6 @@ use kube::api::DeleteParams;
 use nightjar::api::exporter_status::ExporterStatus;
 use nightjar::api::shards::owner;
 use nightjar_tests::http;
-use nightjar_tests::operator_exporters::address;
 use nightjar_tests::simulator::clock::Clock;
 use nightjar_tests::simulator::{Options, Simulator};
 use serde_json::{Value, json};
@@ -180,22 +179,7 @@ impl Cluster {
         eventually("the exporter", async || status(port).await, Option::is_some).await;
         self.pods.insert(shard, pod);
         self.running.lock().unwrap().insert(shard, port);
-        let name = format!("checkout-exporter-{shard}");
-        let slice = json!({
-            "metadata": {"name": name, "labels": {
-                "kubernetes.io/service-name": "checkout-exporter",
-                "app.kubernetes.io/managed-by": "nightjar",
-                "app.kubernetes.io/instance": "checkout",
-            }},
-            "addressType": "IPv4",
-            "ports": [{"name": "metrics", "port": port, "protocol": "TCP"}],
-            "endpoints": [{
-                "addresses": [address()],
-                "conditions": {"ready": true, "serving": true, "terminating": false},
-                "targetRef": {"kind": "Pod", "namespace": self.namespace.name, "name": name},
-            }],
-        });
-        self.namespace.apply("EndpointSlice", &slice).await;
+        self.namespace.pod_serves("checkout", shard, port).await;
     }
 
     /// A pod ends.
@@ -215,17 +199,7 @@ impl Cluster {
     /// The StatefulSet's controller says what there is.
     async fn say_what_is(&self) {
         let pods = self.pods.len();
-        let set = self
-            .namespace
-            .wait_for("StatefulSet", "checkout-exporter", |_| true)
-            .await;
-        let status = json!({
-            "observedGeneration": set.metadata.generation,
-            "replicas": pods, "readyReplicas": pods, "updatedReplicas": pods,
-        });
-        self.namespace
-            .write_status("StatefulSet", "checkout-exporter", status)
-            .await;
+        self.namespace.pods_are_ready("checkout", pods).await;
     }
 
     async fn until_replicas(&self, replicas: u32) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use kube::api::{DeleteParams, ListParams};
 use kube::{ResourceExt, core::DynamicObject};
 use nightjar_tests::http;
-use nightjar_tests::operator_exporters::address;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,36 +38,6 @@ async fn many_edits_arrive(namespace: &Namespace, stack: &str) {
     tokio::time::timeout(Duration::from_mins(1), edits)
         .await
         .expect("edits wait for something that has nothing to do with them");
-}
-
-/// Tells the operator that the stack's pod is at this port.
-async fn announce(namespace: &Namespace, stack: &str, port: u16) {
-    let slice = json!({
-        "metadata": {"name": format!("{stack}-exporter-0"), "labels": {
-            "kubernetes.io/service-name": format!("{stack}-exporter"),
-            "app.kubernetes.io/managed-by": "nightjar",
-            "app.kubernetes.io/instance": stack,
-        }},
-        "addressType": "IPv4",
-        "ports": [{"name": "metrics", "port": port, "protocol": "TCP"}],
-        "endpoints": [{
-            "addresses": [address()],
-            "conditions": {"ready": true, "serving": true, "terminating": false},
-            "targetRef": {"kind": "Pod", "namespace": namespace.name, "name": format!("{stack}-exporter-0")},
-        }],
-    });
-    namespace.apply("EndpointSlice", &slice).await;
-}
-
-/// The StatefulSet's controller says that its one pod is ready.
-async fn pod_is_ready(namespace: &Namespace, stack: &str) {
-    let name = format!("{stack}-exporter");
-    let set = namespace.wait_for("StatefulSet", &name, |_| true).await;
-    let status = json!({
-        "observedGeneration": set.metadata.generation,
-        "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
-    });
-    namespace.write_status("StatefulSet", &name, status).await;
 }
 
 #[tokio::test]
@@ -212,10 +181,11 @@ async fn exporters_that_never_answer_hold_up_nobodys_edit() {
     for number in 0..40 {
         let name = format!("silent-{number}");
         namespace.stack(&name).await;
-        announce(&namespace, &name, port).await;
+        namespace.pod_serves(&name, 0, port).await;
     }
     for number in 0..40 {
-        pod_is_ready(&namespace, &format!("silent-{number}")).await;
+        let name = format!("silent-{number}");
+        namespace.pods_are_ready(&name, 1).await;
     }
     namespace.stack("checkout").await;
     many_edits_arrive(&namespace, "checkout").await;
@@ -287,10 +257,10 @@ async fn an_exporter_that_says_too_much_costs_the_operator_little_and_the_other_
             ),
         };
         namespace.stack(stack).await;
-        announce(&namespace, stack, answering(&document)).await;
+        namespace.pod_serves(stack, 0, answering(&document)).await;
     }
     for stack in &stacks {
-        pod_is_ready(&namespace, stack).await;
+        namespace.pods_are_ready(stack, 1).await;
     }
     for (number, stack) in stacks.iter().enumerate() {
         let reason = if number % 3 == 2 {
@@ -327,12 +297,8 @@ async fn numbers_alone_are_written_into_a_status_once_a_minute_and_what_a_condit
     let namespace = shared().api.namespace("numbers").await;
     namespace.stack("checkout").await;
     let exporter = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    announce(
-        &namespace,
-        "checkout",
-        exporter.local_addr().unwrap().port(),
-    )
-    .await;
+    let port = exporter.local_addr().unwrap().port();
+    namespace.pod_serves("checkout", 0, port).await;
     // Says another number each time, and that it runs some other configuration: so it is asked often.
     let mut answered = 0;
     let mut answer = async || {
@@ -352,7 +318,7 @@ async fn numbers_alone_are_written_into_a_status_once_a_minute_and_what_a_condit
         all.len()
     };
     answer().await;
-    pod_is_ready(&namespace, "checkout").await;
+    namespace.pods_are_ready("checkout", 1).await;
     let says_pending = async || {
         let stack = namespace
             .of("ServerlessStack")

@@ -17,7 +17,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
-use sha2::{Digest, Sha256};
 
 pub use alertmanager_config::AlertmanagerConfig;
 pub use prometheus_rule::PrometheusRule;
@@ -26,6 +25,7 @@ pub use stateful_set::storage_of;
 
 use super::resolve::Resolved;
 use crate::api::ServerlessStack;
+use crate::api::hash::sha256_hex;
 use crate::api::validate::InvalidField;
 
 /// The exporter's port, by the name that Services and monitors use.
@@ -136,17 +136,6 @@ pub fn object_name(stack: &ServerlessStack) -> String {
 /// The name of the ConfigMap with the rules.
 pub fn rules_name(stack: &ServerlessStack) -> String {
     format!("{}{RULES_SUFFIX}", stack.name_any())
-}
-
-/// SHA-256 in hexadecimal.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// Labels that select the exporters of one stack. A StatefulSet's selector cannot change: these

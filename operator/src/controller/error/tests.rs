@@ -100,3 +100,15 @@ fn a_changed_volume_is_refused_with_the_commands_that_carry_it_out() {
     }
     assert!(error.is_refusal());
 }
+
+#[tokio::test]
+async fn an_api_server_that_is_not_reached_is_told_with_the_reason_that_the_system_gives() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = kube::Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+    let error = client.apiserver_version().await.unwrap_err();
+    let why = Error::Status(error).to_string();
+    assert!(why.contains("Connection refused"), "{why}");
+}
