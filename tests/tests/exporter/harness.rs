@@ -413,8 +413,9 @@ pub fn label_values(samples: &BTreeMap<Series, f64>, name: &str, label: &str) ->
 }
 
 /// What was answered, at the third time at the latest: an exporter gives a client 25 seconds, which at this speed are less
-/// than half a real one, and a busy machine may be slower.
+/// than half a real one, and a busy machine may be slower. One that takes a client and never answers him is not waited for.
 async fn answered<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> T {
+    let ask = async || tokio::time::timeout(DEADLINE / 3, ask()).await?;
     for _ in 0..2 {
         if let Ok(answer) = ask().await {
             return answer;
