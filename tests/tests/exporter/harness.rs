@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nightjar_tests::http;
@@ -92,6 +92,23 @@ pub fn faketime() -> PathBuf {
         library.display()
     );
     library
+}
+
+/// What a command came to that ends by itself.
+pub fn ended(command: &mut Command) -> Output {
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            let said = child.wait_with_output().unwrap().stderr;
+            let said = String::from_utf8_lossy(&said);
+            panic!("it goes on after {DEADLINE:?}\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A running exporter; killed when dropped.
