@@ -22,7 +22,10 @@ async fn exporter(functions: u32) -> (Simulator, Exporter, usize) {
     let simulator = Simulator::from_text(&account, Options::default())
         .await
         .unwrap();
-    let exporter = Exporter::start(&simulator, &stack(STACK)).await;
+    let dir = tempfile::tempdir().unwrap();
+    // Who has to make room is in the log.
+    let told = [("RUST_LOG", "info,nightjar::exporter::connections=debug")];
+    let exporter = Exporter::start_with(dir, &simulator, &stack(STACK), &told).await;
     exporter.until_polled().await;
     let length = http::text(&exporter.at("/metrics")).await.unwrap().len();
     (simulator, exporter, length)
@@ -127,6 +130,9 @@ async fn those_who_take_nothing_hold_up_nobody_and_are_cut_off() {
                 && drain(ask(exporter, "/metrics").await).await.1 == "# EOF\n"
         })
         .await;
+    // Before their own time is up: some had to make room.
+    let log = std::fs::read_to_string(exporter.dir.path().join("log")).unwrap();
+    assert!(log.contains("one that is still ends"), "{log}");
     let polled = exporter.status().await["targets"][0]["services"]["lambda"]["lastPoll"].clone();
     exporter
         .until("polling goes on", async |exporter| {

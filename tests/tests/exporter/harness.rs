@@ -169,8 +169,8 @@ fn spawn(
         // A third of a minute, at this speed.
         .env("NIGHTJAR_AWS_TIMEOUT", "20m")
         .env("AWS_ENDPOINT_URL", simulator.url())
-        .envs(identity.iter().cloned())
         .env("RUST_LOG", "info")
+        .envs(identity.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
