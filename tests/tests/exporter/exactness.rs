@@ -37,8 +37,9 @@ async fn throttles_resets_and_broken_answers_lose_nothing_and_count_nothing_twic
         effect,
     };
     simulator.set_faults(vec![
-        fault(Effect::Throttle, 0.1),
-        fault(Effect::Reset, 0.1),
+        // So often that all attempts of some calls fail.
+        fault(Effect::Throttle, 0.3),
+        fault(Effect::Reset, 0.3),
         fault(Effect::Truncate, 0.2),
         fault(Effect::Corrupt, 0.2),
         fault(Effect::PartialData, 0.3),

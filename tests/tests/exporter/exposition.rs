@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use nightjar_tests::http;
 use nightjar_tests::samples::parse;
+use nightjar_tests::simulator::faults::{Effect, Fault};
 
 use crate::harness::{Exporter, simulator, stack};
 
@@ -73,9 +74,6 @@ async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them
     assert!(!info.labels.keys().any(|label| label.starts_with("tag_t")));
     assert!(!samples.keys().any(|series| series.name == "up"));
 
-    let page = http::text(&exporter.at("/")).await.unwrap();
-    assert!(!page.contains("<script>"), "{page}");
-
     let text = http::text(&exporter.at("/metrics")).await.unwrap();
     let linted = promtool(&["check", "metrics"], &text);
     assert!(
@@ -109,4 +107,27 @@ async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them
     let list = String::from_utf8(list.stdout).unwrap();
     let series = format!("Series: {}\n", parse(text).unwrap().len());
     assert!(list.contains(&series), "{series} in {list}");
+
+    // The page for people says what AWS said.
+    let refusal = Effect::Refuse {
+        status: 400,
+        code: "<script>alert(1)</script>".to_owned(),
+    };
+    simulator.set_faults(vec![Fault {
+        api: "cloudwatch:GetMetricData".to_owned(),
+        account: None,
+        region: None,
+        calls: None,
+        probability: None,
+        times: None,
+        effect: refusal,
+    }]);
+    exporter
+        .until_told("InvalidRequest cloudwatch:GetMetricData")
+        .await;
+    let page = http::text(&exporter.at("/")).await.unwrap();
+    assert!(
+        page.contains("&lt;script&gt;") && !page.contains("<script>"),
+        "{page}"
+    );
 }

@@ -9,7 +9,7 @@ use nightjar_tests::simulator::faults::{Effect, Fault};
 use nightjar_tests::simulator::meter::Reading;
 use nightjar_tests::truth::source;
 
-use crate::harness::{Exporter, label_values, nightjar, simulator, stack, value};
+use crate::harness::{Exporter, ended, label_values, nightjar, simulator, stack, value};
 
 const ACCOUNT: &str = r#"
 seed: 7
@@ -406,11 +406,9 @@ fn a_file_that_is_not_a_stack_ends_with_2_and_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pod.yaml");
     std::fs::write(&path, "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n").unwrap();
-    let output = std::process::Command::new(nightjar())
-        .args(["exporter", "--config"])
-        .arg(&path)
-        .output()
-        .unwrap();
+    let mut command = std::process::Command::new(nightjar());
+    command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]);
+    let output = ended(command.arg(&path));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(

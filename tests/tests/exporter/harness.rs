@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nightjar_tests::http;
@@ -94,6 +94,23 @@ pub fn faketime() -> PathBuf {
     library
 }
 
+/// What a command came to that ends by itself.
+pub fn ended(command: &mut Command) -> Output {
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            let said = child.wait_with_output().unwrap().stderr;
+            let said = String::from_utf8_lossy(&said);
+            panic!("it goes on after {DEADLINE:?}\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
 /// A running exporter; killed when dropped.
 pub struct Exporter {
     child: Child,
@@ -152,8 +169,8 @@ fn spawn(
         // A third of a minute, at this speed.
         .env("NIGHTJAR_AWS_TIMEOUT", "20m")
         .env("AWS_ENDPOINT_URL", simulator.url())
-        .envs(identity.iter().cloned())
         .env("RUST_LOG", "info")
+        .envs(identity.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -413,8 +430,9 @@ pub fn label_values(samples: &BTreeMap<Series, f64>, name: &str, label: &str) ->
 }
 
 /// What was answered, at the third time at the latest: an exporter gives a client 25 seconds, which at this speed are less
-/// than half a real one, and a busy machine may be slower.
+/// than half a real one, and a busy machine may be slower. One that takes a client and never answers him is not waited for.
 async fn answered<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> T {
+    let ask = async || tokio::time::timeout(DEADLINE / 3, ask()).await?;
     for _ in 0..2 {
         if let Ok(answer) = ask().await {
             return answer;

@@ -8,7 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 
-use crate::harness::{Exporter, ITS_STACK, ONE_FUNCTION, nightjar, simulator, stack};
+use crate::harness::{Exporter, ITS_STACK, ONE_FUNCTION, ended, nightjar, simulator, stack};
 
 /// Of the password "correct horse"; cost 4, the least there is.
 const HASH: &str = "$2y$04$TnjywYklQbbZjdjBgBoA4e3dlqA2YbOr6x861qAd/9cZL8yXELApe";
@@ -185,17 +185,15 @@ fn a_web_configuration_that_cannot_be_used_ends_the_start_with_status_2() {
         "tls_server_config: {cert_file: c.pem, key_file: k.pem}\n",
     )
     .unwrap();
-    let output = Command::new(nightjar())
-        .current_dir(dir.path())
-        .args([
-            "exporter",
-            "--config",
-            "stack.yaml",
-            "--web.config.file",
-            "web.yaml",
-        ])
-        .output()
-        .unwrap();
+    let output = ended(Command::new(nightjar()).current_dir(dir.path()).args([
+        "exporter",
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        "stack.yaml",
+        "--web.config.file",
+        "web.yaml",
+    ]));
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(

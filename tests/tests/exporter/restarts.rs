@@ -231,6 +231,13 @@ async fn a_process_that_is_told_to_stop_at_any_moment_stops_and_one_that_was_sus
         assert_eq!(exporter.stop().await, Some(0));
         exporter.start_again(&simulator).await;
     }
+    let started = simulator.now_ms() / 1000;
+    exporter
+        .until("it polls", async |e| {
+            let lambda = e.status().await["targets"][0]["services"]["lambda"].clone();
+            lambda["lastPoll"].as_i64() > Some(started)
+        })
+        .await;
     exporter.signal("-STOP");
     tokio::time::sleep(Duration::from_secs(5)).await;
     exporter.signal("-CONT");

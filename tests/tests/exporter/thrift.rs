@@ -64,8 +64,13 @@ async fn errors_that_no_function_has_are_not_paid_for_and_those_that_one_has_are
                 while simulator.now_ms() < begun + 180_000 {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }
-                let most = 4 * (40 * 3 + 5 + 2);
-                (3 * 40..=most).contains(&billed(&simulator))
+                // A poll is one request here.
+                simulator.meter().iter().any(|polls| {
+                    let all = polls.requests * 40..=polls.requests * (40 * 3 + 5 + 2);
+                    polls.api == "cloudwatch:GetMetricData"
+                        && polls.requests >= 2
+                        && all.contains(&polls.metrics_billed)
+                })
             },
         )
         .await;
@@ -119,12 +124,13 @@ async fn a_budget_makes_polling_slower_when_things_fail_and_loses_nothing() {
         spend(&exporter).await["leastBudgetUsdPerMonth"],
         Value::Null
     );
-    // A day's worth is in the bucket at most, and a 31st of the budget comes each day.
-    let days = (simulator.now_ms() - begun.0) as f64 / 86_400_000.0;
-    let spent = (billed(&simulator) - begun.1) as f64 * 1e-5;
+    // A poll asks for five metrics of each function and a few of the region at most.
+    let minutes = (simulator.now_ms() - begun.0) / 60_000;
+    let polls = u64::try_from(minutes).unwrap() / 5 + 2;
+    let asked = billed(&simulator) - begun.1;
     assert!(
-        spent <= 13.0 / 31.0 * (0.25 + days),
-        "${spent} in {days} days"
+        asked <= polls * (41 * 5 + 7),
+        "{asked} metrics in {minutes} minutes"
     );
 }
 
@@ -145,6 +151,13 @@ async fn a_budget_that_is_too_small_says_which_one_would_do_and_nothing_is_polle
     let least = spend(&exporter).await["leastBudgetUsdPerMonth"]
         .as_f64()
         .unwrap();
+    let looked = async |e: &Exporter| e.status().await["targets"][0]["lastDiscovery"].as_i64();
+    let first = looked(&exporter).await;
+    exporter
+        .until("it looks again, and would have polled before", async |e| {
+            looked(e).await > first
+        })
+        .await;
     let page = nightjar_tests::http::text(&exporter.at("/")).await.unwrap();
     assert!(page.contains("Nothing is polled"), "{page}");
     assert_eq!(billed(&simulator), 0);

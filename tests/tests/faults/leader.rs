@@ -97,7 +97,7 @@ async fn the_clock_of_another_holder_does_not_matter() {
 }
 
 /// Told to stop while something is going on, an operator ends well, and nobody holds the Lease.
-async fn told_to_stop(name: &'static str, rule: Rule, begins_anew: bool, fields: Value) {
+async fn told_to_stop(name: &'static str, rule: Rule, begins_anew: bool, fields: Value) -> World {
     let mut world = World::new(name).await;
     if begins_anew {
         world.operator.signal("TERM");
@@ -117,6 +117,7 @@ async fn told_to_stop(name: &'static str, rule: Rule, begins_anew: bool, fields:
     world.proxy.clear();
     world.operator.restart();
     world.is_well("checkout").await;
+    world
 }
 
 #[tokio::test]
@@ -136,7 +137,9 @@ async fn an_operator_that_is_told_to_stop_while_the_status_hangs_stops() {
         resources: &["serverlessstacks/status"],
         ..Rule::all(Effect::Hang)
     };
-    told_to_stop("stop-status", hangs, false, json!({"tags": ["a"]})).await;
+    let world = told_to_stop("stop-status", hangs, false, json!({"tags": ["a"]})).await;
+    // It did not wait for the end of that.
+    assert_eq!(world.operator.lines_with(&["did not end in time"]), 1);
 }
 
 #[tokio::test]

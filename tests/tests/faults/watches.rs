@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::api::{DynamicObject, ListParams};
 use nightjar_tests::kube_api::fault_proxy::rule::{Effect, Rule, Spoil};
 use serde_json::json;
 
@@ -26,6 +27,10 @@ async fn spoiled(name: &'static str, rule: Rule) {
     assert!(asked.len() <= 400, "{} requests: {asked:#?}", asked.len());
     world.proxy.clear();
     world.is_well("checkout").await;
+    // Its own work, seen late or twice, is not taken for that of somebody who does not give up.
+    let events = world.stacks.of("Event").list(&ListParams::default()).await;
+    let contested = |event: &DynamicObject| event.data["reason"] == "Contested";
+    assert!(!events.unwrap().iter().any(contested));
 }
 
 fn stream(spoil: Spoil) -> Rule {
@@ -48,7 +53,7 @@ async fn watches_whose_version_is_gone_after_each_event_list_anew() {
 }
 
 #[tokio::test]
-async fn watches_whose_version_is_gone_when_they_resume_list_anew() {
+async fn watches_that_are_refused_for_their_version_when_they_resume_are_begun_again() {
     let gone = Effect::Answer {
         code: 410,
         reason: "Expired",
