@@ -58,6 +58,8 @@ fn thirty_days() -> String {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.function) ? 1 : 0) + (has(self.api) ? 1 : 0) + (has(self.table) ? 1 : 0) + (has(self.stack) ? 1 : 0) == 1")
     .message("write exactly one of function, api, table, stack"))]
+// Who changes it means all of it: beside another manager's `function`, a `table` would be one too many.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Indicator {
     /// A Lambda function's name. A run that fails and a request that is throttled are bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]

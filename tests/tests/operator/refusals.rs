@@ -117,6 +117,33 @@ async fn what_a_change_empties_is_refused_as_in_a_new_stack_and_not_taken_for_re
     }
 }
 
+#[tokio::test]
+async fn what_an_objective_is_about_can_be_changed_by_another_than_wrote_it() {
+    let namespace = shared().api.namespace("another").await;
+    let stacks = namespace.of("ServerlessStack");
+    let apply = async |manager: &str, of: Value| {
+        let stack = json!({
+            "apiVersion": "nightjar.dev/v1alpha1", "kind": "ServerlessStack",
+            "metadata": {"name": "checkout"},
+            "spec": {
+                "regions": ["eu-west-1"],
+                "select": [{"tags": {"app": "checkout"}}],
+                "objectives": [{"name": "orders", "target": "99.9", "of": of}],
+            },
+        });
+        let manager = PatchParams::apply(manager).force();
+        stacks
+            .patch("checkout", &manager, &Patch::Apply(stack))
+            .await
+    };
+    apply("a-user", json!({"function": "orders"}))
+        .await
+        .unwrap();
+    let of = json!({"table": "orders"});
+    let taken = apply("a-repository", of.clone()).await.unwrap();
+    assert_eq!(taken.data["spec"]["objectives"][0]["of"], of);
+}
+
 #[test]
 fn a_file_that_no_api_server_saw_is_refused_for_the_same_fields() {
     let mut wrong = Vec::new();
