@@ -8,20 +8,22 @@
 //!   still is the one that does not want it.
 //! - One object that fails costs no other: all are tried, and each failure is told.
 
+mod owned;
+mod target;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join_all};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
 };
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::contest::{Contest, Turn};
 use super::desired::{
@@ -33,12 +35,13 @@ use crate::api::ServerlessStack;
 use crate::api::hash::sha256_hex;
 use crate::api::shards::Assignment;
 use crate::api::stack::Storage;
+pub use owned::compact;
+use owned::{HASH_ANNOTATION, Ours, is_owned_by, is_unmodified, last_other_manager, our_fields};
+pub use target::documents;
+use target::{Step, Target, targets};
 
 /// The name under which the operator owns fields.
 pub const FIELD_MANAGER: &str = "nightjar";
-
-/// The SHA-256 of what was applied.
-const HASH_ANNOTATION: &str = "nightjar.dev/applied-hash";
 
 /// Metadata of an owned object.
 pub type Meta = PartialObjectMeta<DynamicObject>;
@@ -55,19 +58,6 @@ pub struct Applier {
     /// Of what was applied, by UID of the stack, kind and name: an object that somebody deletes comes
     /// back with another UID.
     contests: Mutex<HashMap<(String, Kind, String), Contest>>,
-}
-
-/// What we remember of an object that we applied.
-#[derive(Clone, Debug, Default)]
-struct Ours {
-    /// The hash of what was applied.
-    applied: String,
-    /// The hash of our fields in `managedFields` as the API server left them. Whoever changes or
-    /// removes a field of ours takes it away from there.
-    fields: String,
-    /// The version that we wrote upon, and what the API server answered: newer than what the watch
-    /// shows, as long as it shows that version.
-    newer: Option<(Option<String>, ObjectMeta)>,
 }
 
 /// What was done to make the stack's objects what they shall be, and what could not be done.
@@ -129,40 +119,6 @@ pub struct Contested {
     pub by: Option<String>,
     /// Whether it was deleted, not changed.
     pub deleted: bool,
-}
-
-/// One object to apply, with what identifies it.
-struct Target {
-    kind: Kind,
-    name: String,
-    object: Value,
-}
-
-/// When an object is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Without its identity or configuration a pod would only wait, with an Event for each try.
-    Needed,
-    /// After what pods need.
-    Pods,
-    /// At any time.
-    Other,
-}
-
-impl Target {
-    fn step(&self, configuration: &str) -> Step {
-        match self.kind {
-            Kind::ConfigMap if self.name == configuration => Step::Needed,
-            Kind::ServiceAccount => Step::Needed,
-            Kind::StatefulSet => Step::Pods,
-            Kind::ConfigMap
-            | Kind::Service
-            | Kind::ServiceMonitor
-            | Kind::PrometheusRule
-            | Kind::AlertmanagerConfig
-            | Kind::GrafanaDashboard => Step::Other,
-        }
-    }
 }
 
 impl Applier {
@@ -528,67 +484,11 @@ impl Applier {
     }
 }
 
-/// The object as it is sent: with its type, which k8s-openapi's and our own types add alike.
-fn target<T: Serialize>(kind: Kind, object: Option<&T>) -> Option<Target> {
-    let mut object = serde_json::to_value(object?).expect("Kubernetes objects have string keys");
-    let resource = kind.resource();
-    object["apiVersion"] = json!(resource.api_version);
-    object["kind"] = json!(resource.kind);
-    let name = object["metadata"]["name"]
-        .as_str()
-        .expect("desired() names all objects")
-        .to_owned();
-    Some(Target { kind, name, object })
-}
-
-/// All objects, in the order in which a pod needs them.
-fn targets(desired: &Desired) -> Vec<Target> {
-    // All fields by name: a kind that is forgotten here does not compile.
-    let Desired {
-        config_map,
-        service_account,
-        service,
-        stateful_set,
-        service_monitor,
-        prometheus_rule,
-        alertmanager_config,
-        rules,
-    } = desired;
-    [
-        target(Kind::ServiceAccount, service_account.as_ref()),
-        target(Kind::ConfigMap, Some(config_map)),
-        target(Kind::Service, Some(service)),
-        target(Kind::StatefulSet, Some(stateful_set)),
-        target(Kind::ServiceMonitor, service_monitor.as_ref()),
-        target(Kind::PrometheusRule, prometheus_rule.as_ref()),
-        target(Kind::AlertmanagerConfig, alertmanager_config.as_ref()),
-        target(Kind::ConfigMap, rules.as_ref()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-/// All objects as they are sent, but for the hash and the UID that only a live object has.
-pub fn documents(desired: &Desired) -> Vec<Value> {
-    targets(desired)
-        .into_iter()
-        .map(|target| target.object)
-        .collect()
-}
-
 fn identity(stack: &ServerlessStack) -> (String, String) {
     (
         stack.namespace().unwrap_or_default(),
         stack.uid().unwrap_or_default(),
     )
-}
-
-fn is_owned_by(meta: &ObjectMeta, uid: &str) -> bool {
-    let owners = meta.owner_references.as_deref().unwrap_or_default();
-    owners
-        .iter()
-        .any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// What the API server said to a request about an object.
@@ -605,88 +505,5 @@ pub(super) fn failure(
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         source: Box::new(source),
-    }
-}
-
-/// Whether an object carries what we would apply, in fields that are all still ours.
-fn is_unmodified(live: &ObjectMeta, known: &Ours) -> bool {
-    let annotation = live
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(HASH_ANNOTATION));
-    annotation == Some(&known.applied) && our_fields(live).as_ref() == Some(&known.fields)
-}
-
-/// Who wrote to the object last, other than us.
-fn last_other_manager(meta: &ObjectMeta) -> Option<String> {
-    let entries = meta.managed_fields.as_deref()?.iter();
-    entries
-        // An autoscaler writes through the subresource `scale`; its own controller reports in `status`.
-        .filter(|entry| entry.subresource.as_deref() != Some("status"))
-        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
-        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?
-        .manager
-        .clone()
-}
-
-/// A hash of the fields that we own by server-side apply; none if we own none.
-fn our_fields(meta: &ObjectMeta) -> Option<String> {
-    let mut entries = meta.managed_fields.iter().flatten();
-    let fields = &entries.find(|entry| is_ours(entry))?.fields_v1.as_ref()?.0;
-    Some(hash_of(fields))
-}
-
-fn is_ours(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(FIELD_MANAGER)
-        && entry.operation.as_deref() == Some("Apply")
-        && entry.subresource.as_deref().unwrap_or_default().is_empty()
-}
-
-fn hash_of(fields: &Value) -> String {
-    match fields {
-        // As `compact` left it: a list of fields is never a string.
-        Value::String(hash) => hash.clone(),
-        fields => sha256_hex(fields.to_string().as_bytes()),
-    }
-}
-
-/// Leaves of `managedFields`, by far the largest part of what is kept of an object, no more than
-/// who wrote when, and a hash of what is ours.
-pub fn compact(meta: &mut ObjectMeta) {
-    for entry in meta.managed_fields.iter_mut().flatten() {
-        let ours = is_ours(entry);
-        let fields = entry.fields_v1.take().filter(|_| ours);
-        entry.fields_v1 = fields.map(|fields| FieldsV1(json!(hash_of(&fields.0))));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn managed() -> ObjectMeta {
-        serde_json::from_value(json!({"managedFields": [
-            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-            {"manager": FIELD_MANAGER, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}},
-            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {}}},
-        ]}))
-        .unwrap()
-    }
-
-    #[test]
-    fn what_is_kept_of_an_object_tells_the_same_of_our_fields_and_of_others_as_the_whole() {
-        let whole = managed();
-        let mut kept = managed();
-        compact(&mut kept);
-        assert_eq!(our_fields(&kept), our_fields(&whole));
-        assert!(our_fields(&kept).is_some());
-        for meta in [&kept, &whole] {
-            assert_eq!(last_other_manager(meta).as_deref(), Some("kubectl-edit"));
-        }
-        let text = serde_json::to_string(&kept).unwrap();
-        assert!(!text.contains("f:"), "{text}");
-        // Once more, as with an object that is kept and looked at again.
-        compact(&mut kept);
-        assert_eq!(our_fields(&kept), our_fields(&whole));
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::apply::{Kind, Meta, compact};
-use super::trouble::{ShortBackoff, Trouble, innermost};
+use super::trouble::{self, ShortBackoff, Trouble, innermost};
 use super::watches::{Owner, owner_of};
 
 /// The optional kinds that the cluster has.
@@ -130,7 +130,7 @@ pub async fn follow(
         if come.await.is_err() {
             return;
         }
-        let events = watcher::watcher(api.clone(), config.clone());
+        let events = trouble::events(api.clone(), config.clone());
         let mut events: BoxStream<'_, _> =
             events.modify(|meta| compact(&mut meta.metadata)).boxed();
         loop {

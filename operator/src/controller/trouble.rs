@@ -5,12 +5,16 @@
 //! what all the others have to tell; hence no error of a watch ever gets as far as the controller.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::metrics::Metrics;
@@ -33,6 +37,26 @@ const LASTS: Duration = Duration::from_secs(10);
 /// How a watch is asked for.
 pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(LENGTH)
+}
+
+/// What happens to objects. Lists anew also where the API server answers a watch's beginning with 410, and does not
+/// say so in a watch that has begun: kube would ask for the version that is gone for ever.
+pub fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let begun = move || watcher(api.clone(), config.clone()).boxed();
+    stream::unfold((begun(), begun), |(mut events, begin)| async {
+        let event = events.next().await?;
+        if matches!(&event, Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if status.code == 410)
+        {
+            events = begin();
+        }
+        Some((event, (events, begin)))
+    })
 }
 
 /// What a watch shows. Its errors are counted and told, and it goes on after a pause.

@@ -70,7 +70,7 @@ pub fn scope(
     let refused = Refused::default();
     let (stacks, writer) = reflector::store();
     let api: Api<Guarded> = typed(client, namespace);
-    let changes = watcher(api, trouble::config())
+    let changes = trouble::events(api, trouble::config())
         .modify(|stack| stack.meta_mut().managed_fields = None)
         .reflect(writer)
         .applied_objects()
@@ -98,7 +98,7 @@ pub fn scope(
     for kind in Kind::BUILT_IN {
         let writer = Writer::new(kind.resource());
         seen.insert(kind, writer.as_reader());
-        let changes = watcher(of_kind(client, namespace, kind), ours.clone())
+        let changes = trouble::events(of_kind(client, namespace, kind), ours.clone())
             .modify(|object| compact(&mut object.metadata))
             .reflect(writer)
             .touched_objects();
@@ -125,7 +125,7 @@ pub fn scope(
     // Kubernetes gives a slice the labels of its Service.
     let (slices, writer) = reflector::store::<EndpointSlice>();
     let api: Api<EndpointSlice> = typed(client, namespace);
-    let changes = watcher(api, ours.clone())
+    let changes = trouble::events(api, ours.clone())
         .modify(|slice| slice.metadata.managed_fields = None)
         .reflect(writer)
         .touched_objects();
@@ -143,7 +143,7 @@ pub fn scope(
     // How many pods are ready is not in the metadata.
     let (sets, writer) = reflector::store::<StatefulSet>();
     let api: Api<StatefulSet> = typed(client, namespace);
-    let changes = watcher(api, ours)
+    let changes = trouble::events(api, ours)
         .modify(look::compact)
         .reflect(writer)
         .touched_objects();

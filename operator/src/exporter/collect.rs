@@ -183,8 +183,8 @@ impl Target {
             AwsError::new(
                 Reason::BudgetStretched,
                 ACTION,
-                "the next poll waits until spec.collection.budgetUsdPerMonth can pay for it: a backlog, or a change of \
-                 what is watched, has used up what was saved"
+                "the next poll waits until spec.collection.budgetUsdPerMonth can pay for it: a backlog, polls that \
+                 failed, or a change of what is watched have used up what was saved"
                     .to_owned(),
             )
         });

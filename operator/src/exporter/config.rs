@@ -15,7 +15,7 @@ use crate::api::validate::validate;
 use crate::api::{ServerlessStack, ServerlessStackSpec};
 
 /// How often the file is looked at. The kubelet replaces it within a minute or so anyway.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A configuration that can be run.
 #[derive(Clone, Debug, PartialEq)]

@@ -33,14 +33,16 @@ impl Inventory {
         self.of_service.retain(|id, _| wanted.contains(id));
     }
 
-    /// Takes over the resources that were found of a service, and whether those are all that there are.
+    /// Takes over the resources that were found of a service, and whether those are all that there are. Answers
+    /// whether that is news.
     pub fn take(
         &mut self,
         id: ServiceId,
         found: Vec<Resource>,
         complete: bool,
         members: &Membership,
-    ) {
+    ) -> bool {
+        let mut news = false;
         let mut before: HashMap<Option<String>, Known> = self
             .of_service
             .remove(&id)
@@ -58,10 +60,16 @@ impl Inventory {
             } = resource;
             if let Some(arn) = &arn
                 && let Some(tags) = members.tags(arn)
+                && self.tags.get(arn) != Some(tags)
             {
                 self.tags.insert(arn.clone(), tags.clone());
+                news = true;
             }
-            if let Some(last) = before.remove(&arn).filter(|_| unread) {
+            let last = before.remove(&arn);
+            news |= last
+                .as_ref()
+                .is_none_or(|last| last.missing || last.facts != facts);
+            if let Some(last) = last.filter(|_| unread) {
                 let read: HashSet<&str> = facts.iter().map(|fact| fact.family.name).collect();
                 let kept = last.facts.into_iter();
                 facts.extend(kept.filter(|fact| !read.contains(fact.family.name)));
@@ -72,6 +80,7 @@ impl Inventory {
                 missing: false,
             });
         }
+        news |= !before.is_empty();
         now.extend(before.into_values().filter_map(|known| {
             let missing = known.missing || complete;
             (!(known.missing && complete)).then_some(Known { missing, ..known })
@@ -85,6 +94,7 @@ impl Inventory {
             .filter_map(|known| known.arn.as_ref())
             .collect();
         self.tags.retain(|arn, _| alive.contains(arn));
+        news
     }
 
     /// How many resources of a service there are.

@@ -38,8 +38,9 @@ const IDENTITY_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::
 const POLL_RETRY: Duration = Duration::from_secs(30);
 /// How soon the next round follows while a backlog is caught up.
 const BACKLOG_PAUSE: Duration = Duration::from_secs(1);
-/// How often it is looked whether a start was scraped.
-const START_CHECK: Duration = Duration::from_secs(1);
+/// How often it is looked whether a start was scraped, or a backlog has left the rate windows, while one of the two is
+/// waited for; and how often whether the interval became shorter.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// Where in a minute polls begin, and over how long a time those of several targets are spread.
 const PHASE_MILLIS: u64 = 48_500;
 const PHASE_SPREAD_MILLIS: u64 = 6_000;
@@ -98,6 +99,8 @@ pub struct Target {
     pub(super) catching_up_until: i64,
     /// Whether the last view said so.
     said_catching_up: bool,
+    /// Whether the last view could be handed in.
+    published: bool,
     /// What rules rows out.
     pub(super) gates: Gates,
     /// Shapes and metrics of which it was said that CloudWatch says absurd things.
@@ -128,6 +131,7 @@ pub async fn run(parts: Parts) {
         problems: Problems::default(),
         catching_up_until: 0,
         said_catching_up: false,
+        published: false,
         gates: Gates::default(),
         absurd_said: BTreeSet::new(),
         histograms: Histograms::default(),
@@ -239,19 +243,24 @@ impl Target {
         let mut config = self.parts.config.clone();
         let mut next_poll = None;
         let mut polled = Instant::now();
-        let mut tick = tokio::time::interval(START_CHECK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let poll_at = next_poll.unwrap_or_else(|| Instant::now() + Duration::from_hours(24));
+            let waits = self.said_catching_up || self.watched.iter().any(Watched::held);
+            let look = if waits { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
             tokio::select! {
                 discovered = found.recv() => {
                     let Some(discovered) = discovered else { return };
-                    self.take(discovered);
+                    let news = self.take(discovered);
                     if self.parts.economy.terms().budget.is_some() {
                         // What was found must be within it before it is asked for.
                         self.note_demand();
                     }
-                    self.publish().await;
+                    // Most rounds find what the one before found.
+                    if news || !self.published {
+                        self.publish().await;
+                    } else {
+                        self.tell();
+                    }
                     // The first poll tells at once whether CloudWatch can be read.
                     next_poll.get_or_insert_with(Instant::now);
                 }
@@ -280,7 +289,7 @@ impl Target {
                     self.note_demand();
                     self.publish().await;
                 }
-                _ = tick.tick() => {
+                () = tokio::time::sleep(look) => {
                     // The interval may have become shorter.
                     let latest = polled + self.interval() + LONGEST_SHIFT;
                     next_poll = next_poll.map(|at| at.min(latest));

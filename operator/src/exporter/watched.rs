@@ -122,8 +122,10 @@ impl Watched {
 
     /// Takes over what discovery says of the subject now. A row that is new is counted from a
     /// minute on, and waits like a new subject until the world has seen it start. One that cannot
-    /// exist any more leaves, but only when discovery found out all that there is to find.
-    pub fn update(&mut self, subject: Subject, from: Minute, now: Minute, complete: bool) {
+    /// exist any more leaves, but only when discovery found out all that there is to find. Answers whether anything is
+    /// other than before.
+    pub fn update(&mut self, subject: Subject, from: Minute, now: Minute, complete: bool) -> bool {
+        let rows = self.series.len();
         let work = self.longest_work(now);
         if subject.longest_work_minutes < work {
             // What was begun before may go on for as long as it was allowed then.
@@ -153,8 +155,9 @@ impl Watched {
             self.from = before.unwrap_or(from);
             self.start = Start::Unannounced;
         }
-        self.subject = subject;
-        self.missing = None;
+        let before = std::mem::replace(&mut self.subject, subject);
+        let missed = self.missing.take().is_some();
+        missed || self.subject != before || self.series.len() != rows
     }
 
     /// Lets the rows have buckets up to these bounds, those that can. What is new counts from a minute on, and waits like

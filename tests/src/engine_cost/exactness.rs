@@ -19,13 +19,8 @@ const LATE: &str = include_str!("../../accounts/late.yaml");
 
 fn fault(api: &str, effect: Effect, probability: Option<f64>) -> Fault {
     Fault {
-        api: api.to_owned(),
-        account: None,
-        region: None,
-        calls: None,
         probability,
-        times: None,
-        effect,
+        ..Fault::always(api, effect)
     }
 }
 

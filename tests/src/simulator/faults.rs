@@ -31,6 +31,21 @@ pub struct Fault {
     pub effect: Effect,
 }
 
+impl Fault {
+    /// What happens to every call of an API.
+    pub fn always(api: &str, effect: Effect) -> Self {
+        Self {
+            api: api.to_owned(),
+            account: None,
+            region: None,
+            calls: None,
+            probability: None,
+            times: None,
+            effect,
+        }
+    }
+}
+
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

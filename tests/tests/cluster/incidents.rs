@@ -322,13 +322,8 @@ async fn every_incident_reaches_the_webhook_as_one_alert_and_resolves_and_nothin
     }
     simulator.replace_account(&account).unwrap();
     let fault = |api: &str, region: &str, effect| Fault {
-        api: api.to_owned(),
-        account: None,
         region: Some(region.to_owned()),
-        calls: None,
-        probability: None,
-        times: None,
-        effect,
+        ..Fault::always(api, effect)
     };
     simulator.set_faults(vec![
         fault("lambda:ListFunctions", "us-east-1", Effect::AccessDenied),

@@ -126,13 +126,8 @@ async fn the_query_of_every_panel_has_an_answer_or_a_reason_to_be_empty() {
     .await;
     // Some of the questions fail again each time they are tried, for the panels about that.
     simulator.set_faults(vec![Fault {
-        api: "cloudwatch:*".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
         probability: Some(0.6),
-        times: None,
-        effect: Effect::Error { status: 500 },
+        ..Fault::always("cloudwatch:*", Effect::Error { status: 500 })
     }]);
     let key = |asked: &Asked| (asked.dashboard, asked.panel.clone(), asked.query);
     let reason = |asked: &Asked| {

@@ -111,15 +111,10 @@ async fn suffer(effects: Vec<(Effect, Option<&'static str>)>) {
     let mut follower = Follower::new(&simulator, opened, i64::MAX / 60 * 60);
     for (effect, reason) in effects {
         let work = Work::begin(&simulator);
-        simulator.set_faults(vec![Fault {
-            api: "cloudwatch:GetMetricData".to_owned(),
-            account: None,
-            region: None,
-            calls: None,
-            probability: None,
-            times: None,
-            effect: effect.clone(),
-        }]);
+        simulator.set_faults(vec![Fault::always(
+            "cloudwatch:GetMetricData",
+            effect.clone(),
+        )]);
         if let Some(reason) = reason {
             let told = format!("{reason} cloudwatch:GetMetricData");
             let what = format!("{effect:?}: it tells {told}");
@@ -178,15 +173,10 @@ async fn an_answer_that_comes_in_drops_is_given_up_and_asked_for_again() {
     let hasty = [("NIGHTJAR_AWS_TIMEOUT", "3m")];
     let exporter = Exporter::start_with(dir, &simulator, &stack, &hasty).await;
     exporter.until_polled().await;
-    simulator.set_faults(vec![Fault {
-        api: "cloudwatch:GetMetricData".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect: Effect::Drip { seconds: 30.0 },
-    }]);
+    simulator.set_faults(vec![Fault::always(
+        "cloudwatch:GetMetricData",
+        Effect::Drip { seconds: 30.0 },
+    )]);
     exporter
         .until_told("Timeout cloudwatch:GetMetricData")
         .await;

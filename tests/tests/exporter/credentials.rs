@@ -142,13 +142,8 @@ async fn keys_of_a_shared_file_are_rotated_without_a_restart() {
 
 fn fault(api: &str, region: Option<&str>, effect: Effect) -> Fault {
     Fault {
-        api: api.to_owned(),
-        account: None,
         region: region.map(str::to_owned),
-        calls: None,
-        probability: None,
-        times: None,
-        effect,
+        ..Fault::always(api, effect)
     }
 }
 

@@ -28,13 +28,8 @@ async fn every_counter_ends_at_the_truth_and_is_within_its_bounds_at_every_scrap
 async fn throttles_resets_and_broken_answers_lose_nothing_and_count_nothing_twice() {
     let (simulator, exporter) = seen_while_closed().await;
     let fault = |effect, probability| Fault {
-        api: "cloudwatch:GetMetricData".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
         probability: Some(probability),
-        times: None,
-        effect,
+        ..Fault::always("cloudwatch:GetMetricData", effect)
     };
     simulator.set_faults(vec![
         // So often that all attempts of some calls fail.
@@ -65,15 +60,7 @@ async fn an_outage_of_cloudwatch_is_made_up_for_when_it_ends() {
     let (simulator, exporter) = seen_while_closed().await;
     let opened = next_minute(&simulator);
     open(&simulator, opened, opened + 900).await;
-    let down = |effect| Fault {
-        api: "cloudwatch:*".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect,
-    };
+    let down = |effect| Fault::always("cloudwatch:*", effect);
     simulator.set_faults(vec![down(Effect::Error { status: 503 })]);
     exporter
         .until("the outage is told", async |e| {

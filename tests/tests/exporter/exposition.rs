@@ -113,15 +113,7 @@ async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them
         status: 400,
         code: "<script>alert(1)</script>".to_owned(),
     };
-    simulator.set_faults(vec![Fault {
-        api: "cloudwatch:GetMetricData".to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect: refusal,
-    }]);
+    simulator.set_faults(vec![Fault::always("cloudwatch:GetMetricData", refusal)]);
     exporter
         .until_told("InvalidRequest cloudwatch:GetMetricData")
         .await;

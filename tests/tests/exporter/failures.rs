@@ -39,22 +39,13 @@ accounts:
 
 const STACK: &str = "regions: [eu-west-1]\nselect: [{names: [\"shop-*\"]}]\ncollection: {interval: 1m, discoveryInterval: 1m}";
 
-fn fault(api: &str, effect: Effect) -> Fault {
-    Fault {
-        api: api.to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_action_is_named_and_the_other_services_go_on() {
     let simulator = simulator(ACCOUNT).await;
-    simulator.set_faults(vec![fault("lambda:ListFunctions", Effect::AccessDenied)]);
+    simulator.set_faults(vec![Fault::always(
+        "lambda:ListFunctions",
+        Effect::AccessDenied,
+    )]);
     let exporter = Exporter::start(&simulator, &stack(STACK)).await;
     exporter
         .until("the denial is told", async |e| {
@@ -112,7 +103,7 @@ async fn a_denied_action_is_named_and_the_other_services_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aws_that_cannot_be_reached_leaves_the_exporter_serving_and_is_found_when_it_is_back() {
     let simulator = simulator(ACCOUNT).await;
-    simulator.set_faults(vec![fault("*", Effect::Reset)]);
+    simulator.set_faults(vec![Fault::always("*", Effect::Reset)]);
     let exporter = Exporter::start(&simulator, &stack(STACK)).await;
     exporter
         .until("it is told", async |e| {
@@ -167,7 +158,7 @@ async fn a_cloudwatch_that_does_not_answer_in_time_is_told_and_last_good_data_st
         })
         .await;
     let stall = Effect::Stall { seconds: 60.0 };
-    simulator.set_faults(vec![fault("cloudwatch:GetMetricData", stall)]);
+    simulator.set_faults(vec![Fault::always("cloudwatch:GetMetricData", stall)]);
     exporter
         .until("the timeout is told", async |e| {
             e.problems()
@@ -224,7 +215,7 @@ async fn garbage_instead_of_resources_takes_none_away_and_polling_goes_on() {
         Effect::Error { status: 502 },
     ] {
         let apis = ["lambda:*", "dynamodb:*", "tag:*", "sts:*"];
-        simulator.set_faults(apis.map(|api| fault(api, effect.clone())).to_vec());
+        simulator.set_faults(apis.map(|api| Fault::always(api, effect.clone())).to_vec());
         exporter
             .until("both services' failures are told", async |e| {
                 let problems = e.problems().await;
@@ -268,7 +259,10 @@ async fn only_a_round_that_finds_all_is_a_discovery_that_succeeded() {
     exporter.until_well().await;
     let whole = async |e: &Exporter| e.status().await["targets"][0]["lastDiscovery"].as_i64();
 
-    simulator.set_faults(vec![fault("lambda:ListFunctions", Effect::AccessDenied)]);
+    simulator.set_faults(vec![Fault::always(
+        "lambda:ListFunctions",
+        Effect::AccessDenied,
+    )]);
     exporter
         .until_told("AccessDenied lambda:ListFunctions")
         .await;
@@ -298,7 +292,7 @@ async fn only_a_round_that_finds_all_is_a_discovery_that_succeeded() {
 
     // Of which resources belong to the stack a part is not known.
     exporter.until_well().await;
-    simulator.set_faults(vec![fault("tag:*", Effect::AccessDenied)]);
+    simulator.set_faults(vec![Fault::always("tag:*", Effect::AccessDenied)]);
     exporter.until_told("AccessDenied tag:GetResources").await;
     let now = async |e: &Exporter| {
         (
@@ -347,7 +341,10 @@ async fn settings_that_cannot_be_read_stay_as_they_were() {
         "apigateway:GetStages",
         "apigatewayv2:GetStages",
     ];
-    simulator.set_faults(apis.map(|api| fault(api, Effect::AccessDenied)).to_vec());
+    simulator.set_faults(
+        apis.map(|api| Fault::always(api, Effect::AccessDenied))
+            .to_vec(),
+    );
     exporter
         .until_told("AccessDenied dynamodb:DescribeTable")
         .await;

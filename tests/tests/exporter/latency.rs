@@ -134,15 +134,7 @@ async fn buckets_begin_at_zero_and_hold_what_cloudwatch_counts_below_their_bound
 async fn without_trimmed_counts_quantiles_go_on_and_the_reason_is_told() {
     for effect in [Effect::NoTrimmedCounts, Effect::TrimmedCountsRefused] {
         let simulator = simulator(ACCOUNT).await;
-        simulator.set_faults(vec![Fault {
-            api: "cloudwatch:GetMetricData".to_owned(),
-            account: None,
-            region: None,
-            calls: None,
-            probability: None,
-            times: None,
-            effect,
-        }]);
+        simulator.set_faults(vec![Fault::always("cloudwatch:GetMetricData", effect)]);
         let spec = format!("{STACK}\nlatency: {{histograms: {{}}}}");
         let exporter = Exporter::start(&simulator, &stack(&spec)).await;
         exporter

@@ -47,15 +47,7 @@ async fn bounds(exporter: &Exporter) -> BTreeMap<(String, String, String), f64> 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bounds_of_automatic_scaling_are_those_of_the_tables_and_indexes_that_have_them() {
     let simulator = simulator(&mixed()).await;
-    let denied = Fault {
-        api: ACTION.to_owned(),
-        account: None,
-        region: None,
-        calls: None,
-        probability: None,
-        times: None,
-        effect: Effect::AccessDenied,
-    };
+    let denied = Fault::always(ACTION, Effect::AccessDenied);
     simulator.set_faults(vec![denied]);
     let exporter = Exporter::start(&simulator, &stack(STACK)).await;
     exporter.until_told(&format!("AccessDenied {ACTION}")).await;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use nightjar_tests::simulator::Simulator;
+use nightjar_tests::simulator::faults::{Effect, Fault};
 use serde_json::Value;
 
 use crate::follow::{Follower, next_minute, open};
@@ -132,6 +133,51 @@ async fn a_budget_makes_polling_slower_when_things_fail_and_loses_nothing() {
         asked <= polls * (41 * 5 + 7),
         "{asked} metrics in {minutes} minutes"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_that_fail_again_and_again_use_up_what_was_saved_and_then_wait_for_the_budget() {
+    let simulator = simulator(&account("")).await;
+    open(&simulator, 0, 0).await;
+    let spec = format!("{LAMBDA}\ncollection: {{interval: 1m, budgetUsdPerMonth: \"13\"}}");
+    let exporter = Exporter::start(&simulator, &stack(&spec)).await;
+    exporter.until_polled().await;
+    exporter.scrape().await;
+    // A poll is one request here, of 125 metrics at least, and is tried every 30 seconds while it fails.
+    let polls = || {
+        let meter = simulator.meter().into_iter();
+        let polls = meter.filter(|reading| reading.api == "cloudwatch:GetMetricData");
+        polls.map(|reading| reading.requests).sum::<u64>()
+    };
+    let denied = Fault::always("cloudwatch:GetMetricData", Effect::AccessDenied);
+    simulator.set_faults(vec![denied]);
+    simulator.reset_meter();
+    exporter
+        .until_told("BudgetStretched cloudwatch:GetMetricData")
+        .await;
+    let quickly = polls();
+    assert!(quickly > 20, "{quickly} polls before it waits");
+    let begun = simulator.now_ms();
+    exporter
+        .until("half an hour has passed", async |_| {
+            simulator.now_ms() > begun + 1_800_000
+        })
+        .await;
+    let seconds = (simulator.now_ms() - begun) / 1000;
+    let most = u64::try_from(seconds).unwrap() * 1_300_000 / (31 * 86_400) / 125 + 2;
+    let slowly = polls() - quickly;
+    assert!(
+        slowly <= most,
+        "{slowly} polls in {seconds} s, {most} can be paid"
+    );
+    // What was not asked for meanwhile is asked for later.
+    let opened = next_minute(&simulator);
+    open(&simulator, opened, opened + 600).await;
+    simulator.set_faults(Vec::new());
+    exporter.until_well().await;
+    let mut follower = Follower::new(&simulator, opened, opened + 600);
+    let (_, moved) = follower.until_final(&exporter).await;
+    assert!(moved >= 80, "only {moved} counters moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,20 +52,37 @@ async fn watches_whose_version_is_gone_after_each_event_list_anew() {
     spoiled("watch-gone", stream(Spoil::GoneAfter(1))).await;
 }
 
+/// Answered as an error of HTTP, and not as an event of a watch that has begun.
 #[tokio::test]
-async fn watches_that_are_refused_for_their_version_when_they_resume_are_begun_again() {
+async fn watches_that_are_refused_for_their_version_when_they_resume_list_anew() {
+    let world = World::new("watch-resume").await;
+    let stacks = world.stacks.of("ServerlessStack");
+    let version = stacks.list(&ListParams::default()).await.unwrap().metadata;
     let gone = Effect::Answer {
         code: 410,
         reason: "Expired",
         message: "too old resource version",
         retry_after: None,
     };
-    let rule = Rule {
-        every: 2,
-        times: 30,
+    world.proxy.set([Rule {
+        verbs: &["watch"],
+        older: version.resource_version.unwrap().parse().ok(),
         ..Rule::all(gone)
-    };
-    spoiled("watch-resume", rule).await;
+    }]);
+    let asked = world.proxy.requests().len();
+    world.proxy.cut();
+    world.proxy.until_struck(1).await;
+    world.is_meddled_with().await;
+    world.stacks.converges("checkout", &[]).await;
+    // Each watch is refused once, and then none is.
+    let asked = world.proxy.requests().split_off(asked);
+    let of = |verb: &str| asked.iter().filter(|seen| seen.verb == verb).count();
+    let refused = world.proxy.struck();
+    assert!(
+        refused <= of("list"),
+        "{refused} watches refused: {asked:#?}"
+    );
+    world.is_well("checkout").await;
 }
 
 #[tokio::test]

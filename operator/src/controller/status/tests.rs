@@ -3,8 +3,10 @@
 mod cluster;
 mod exporters;
 
+use super::aws::{Severity, severity};
 use super::*;
-use crate::api::exporter_status::{ServiceStatus, Spend};
+use crate::api::exporter_status::{Problem, ServiceStatus, Spend, TargetStatus};
+use crate::controller::exporters::Exporter;
 use crate::controller::look::SetStatus;
 
 const HASH: &str = "abc";

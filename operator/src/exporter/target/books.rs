@@ -7,7 +7,6 @@ use crate::aws::{AwsError, Identity};
 use crate::exporter::checkpoint::{self, Books, Header};
 use crate::exporter::gates::Gates;
 use crate::exporter::histograms::Histograms;
-use crate::exporter::view;
 use crate::exporter::watched::Watched;
 use crate::services::ServiceId;
 
@@ -72,9 +71,7 @@ impl Target {
             ),
         );
         self.problems.replace("books", vec![problem], now_seconds());
-        self.parts
-            .publisher
-            .note_status(&self.parts.key, view::status(self));
+        self.tell();
     }
 
     /// Takes over whose credentials these are. Books of another account are of no use.

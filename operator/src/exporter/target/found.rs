@@ -14,9 +14,11 @@ use crate::services::listing::LISTING_DELAY_MINUTES;
 const KEEP_BOOKS_MINUTES: i64 = 24 * 60;
 
 impl Target {
-    /// Takes over what discovery found. What it could not find out stays as it was.
-    pub(super) fn take(&mut self, round: Discovered) {
+    /// Takes over what discovery found. What it could not find out stays as it was. Answers whether there is anything
+    /// to publish of it.
+    pub(super) fn take(&mut self, round: Discovered) -> bool {
         let now = now_seconds();
+        let mut news = false;
         let mut all_found = round.problems.is_empty();
         let members_known = round.problems.is_empty();
         self.problems.replace("membership", round.problems, now);
@@ -34,6 +36,7 @@ impl Target {
             // Should it come back, it is counted from then on: what was shown of it before is not counted again.
             self.last_found.remove(&id);
             self.problems.replace(id.name(), Vec::new(), now);
+            news = true;
         }
         for (id, found) in round.services {
             let found = match found {
@@ -46,8 +49,9 @@ impl Target {
             };
             let complete = members_known && found.complete();
             all_found &= complete;
-            self.merge(id, &found, round.began, complete);
-            self.inventory
+            news |= self.merge(id, &found, round.began, complete);
+            news |= self
+                .inventory
                 .take(id, found.resources, complete, &round.membership);
             let problems = found.problems.into_iter().chain(found.lesser).collect();
             self.problems.replace(id.name(), problems, now);
@@ -57,6 +61,7 @@ impl Target {
                 *since = round.began;
             }
             let count = self.inventory.count(id);
+            news |= !self.services.contains_key(&id);
             self.services.entry(id).or_default().resources = count;
             let scope = self.scope(id);
             self.parts.telemetry.found(&scope, count);
@@ -82,9 +87,11 @@ impl Target {
                     .is_none_or(|(_, since)| now.0 - since.0 < KEEP_BOOKS_MINUTES)
         });
         self.watched.sort_by_cached_key(Watched::key);
+        news
     }
 
-    fn merge(&mut self, id: ServiceId, found: &Found, began: Minute, complete: bool) {
+    fn merge(&mut self, id: ServiceId, found: &Found, began: Minute, complete: bool) -> bool {
+        let mut news = false;
         let mut places: HashMap<SubjectKey, usize> = self
             .watched
             .iter()
@@ -101,8 +108,9 @@ impl Target {
             .flat_map(|resource| &resource.subjects)
         {
             if let Some(place) = places.remove(&subject.key()) {
-                self.watched[place].update(subject.clone(), listed, began, known);
+                news |= self.watched[place].update(subject.clone(), listed, began, known);
             } else {
+                news = true;
                 let from = if subject.shape.listed {
                     listed
                 } else {
@@ -118,8 +126,10 @@ impl Target {
                     let missing = &mut self.watched[place].missing;
                     *missing =
                         Some(missing.map_or((1, began), |(rounds, since)| (rounds + 1, since)));
+                    news = true;
                 }
             }
         }
+        news
     }
 }

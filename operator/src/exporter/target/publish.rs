@@ -41,18 +41,25 @@ impl Target {
         for watched in &mut self.watched {
             watched.show(scraped, now, interval);
         }
-        let publisher = self.parts.publisher.clone();
-        if !self.save().await {
-            publisher.note_status(&self.parts.key, view::status(self));
+        self.published = self.save().await;
+        if !self.published {
+            self.tell();
             return;
         }
         self.note_counted();
+        let publisher = self.parts.publisher.clone();
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
         let (snapshot, subjects) = self.heavy(|| {
             let view = view::view(self);
             publisher.publish(&self.parts.key, Some(view), most)
         });
         self.note_room(snapshot, subjects, now);
+    }
+
+    /// Hands in what is reported of the target, without its series.
+    pub(super) fn tell(&self) {
+        let status = view::status(self);
+        self.parts.publisher.note_status(&self.parts.key, status);
     }
 
     /// Notes what is in a snapshot: the first so many subjects. What there was no room for was not announced, and is

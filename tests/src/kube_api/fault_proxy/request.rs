@@ -17,6 +17,8 @@ pub struct Seen {
     pub namespace: String,
     /// Empty for all objects.
     pub name: String,
+    /// The version from which on a watch asks for changes.
+    pub since: Option<u64>,
 }
 
 impl Seen {
@@ -28,6 +30,7 @@ impl Seen {
             resource: String::new(),
             namespace: String::new(),
             name: String::new(),
+            since: None,
         }
     }
 }
@@ -87,6 +90,10 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Seen {
     };
     let watches = query.split('&').any(|part| part == "watch=true");
     let continues = query.split('&').any(|part| part.starts_with("continue="));
+    let since = query
+        .split('&')
+        .find_map(|part| part.strip_prefix("resourceVersion="))
+        .filter(|_| watches);
     let verb = match *method {
         Method::GET if watches => "watch",
         Method::GET if resource.is_empty() => "discover",
@@ -106,6 +113,7 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Seen {
         resource,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
+        since: since.and_then(|since| since.parse().ok()),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Rule {
     pub except: &'static [&'static str],
     /// The beginning of the object's name.
     pub name: String,
+    /// Only what asks for changes since an older version than this one; none means all.
+    pub older: Option<u64>,
     /// So many pass before.
     pub skip: usize,
     /// Only each so many-th of the others.
@@ -83,6 +85,7 @@ impl Rule {
             resources: &[],
             except: &[],
             name: String::new(),
+            older: None,
             skip: 0,
             every: 1,
             times: usize::MAX,
@@ -96,5 +99,8 @@ impl Rule {
             && fits(self.resources, &seen.resource)
             && !self.except.contains(&&*seen.resource)
             && seen.name.starts_with(&self.name)
+            && self
+                .older
+                .is_none_or(|older| seen.since.is_some_and(|since| since < older))
     }
 }
