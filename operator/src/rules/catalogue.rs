@@ -187,14 +187,12 @@ pub struct Alert {
     pub threshold: Option<Threshold>,
     /// The evidence without which it does not.
     pub minimum: Option<Threshold>,
-    /// The longest range in the expression, if that is longer than the stack's window.
+    /// The longest range in the expression, if that is longer than the stack's window: it is evaluated every five minutes
+    /// then, in a group of its own.
     pub range: Option<Range>,
     /// Judges rates over the long window.
     #[serde(default)]
     pub smooth: bool,
-    /// Compares with former weeks: evaluated every five minutes, in a group of its own.
-    #[serde(default)]
-    pub weekly: bool,
     /// Judges counters, which tell nothing while the exporter catches up. Default: true for AWS.
     #[serde(default = "yes")]
     pub counts: bool,

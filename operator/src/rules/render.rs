@@ -44,6 +44,9 @@ use crate::services::ServiceId;
 /// CloudWatch's newest minutes still change for as long: see [`crate::exporter::series`].
 const SETTLE_SECONDS: u32 = 180;
 
+/// How often is evaluated what looks back for an hour or more.
+const SLOW: Duration = Duration::from_secs(300);
+
 /// What the rules of a stack depend on besides the stack.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
@@ -120,10 +123,10 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
                 ..Rule::default()
             })
         });
-        let alerts = |weekly: bool| {
-            room.alerts
-                .iter()
-                .filter(move |alert| alert.weekly == weekly)
+        let alerts = |slow: bool| {
+            let alerts = room.alerts.iter();
+            alerts
+                .filter(move |alert| alert.range.is_some() == slow)
                 .filter_map(|alert| context.alert(&About::room(room), alert))
         };
         let usual = Group {
@@ -131,12 +134,19 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
             interval: None,
             rules: recordings.chain(alerts(false)).collect(),
         };
-        let weekly = Group {
-            name: format!("{name}.{}.{}.weekly", room.service, room.part),
-            interval: Some(Duration::from_secs(300)),
-            rules: alerts(true).collect(),
-        };
-        groups.extend([usual, weekly]);
+        // Each of its own: Prometheus evaluates groups at different moments.
+        let slow = alerts(true).map(|rule| Group {
+            name: format!(
+                "{name}.{}.{}.{}",
+                room.service,
+                room.part,
+                rule.alert.as_deref().unwrap_or_default()
+            ),
+            interval: Some(SLOW),
+            rules: vec![rule],
+        });
+        groups.push(usual);
+        groups.extend(slow);
     }
     groups.retain(|group| !group.rules.is_empty());
     groups

@@ -84,12 +84,6 @@ fn every_alert_is_complete_and_within_its_own_bounds() {
             "{}: its range is not the longest in its expression",
             alert.id
         );
-        assert_eq!(
-            alert.weekly,
-            alert.expr.contains("offset 1w") || alert.expr.contains("${day}"),
-            "{}",
-            alert.id
-        );
         let texts = [
             &alert.runbook.meaning,
             &alert.runbook.impact,
