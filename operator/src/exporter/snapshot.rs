@@ -24,6 +24,8 @@ pub struct View {
     pub status: TargetStatus,
     /// Each subject with its rows; a subject is published whole or not at all.
     pub subjects: Vec<SubjectView>,
+    /// Series of subjects for which there was no room.
+    pub left_out: u64,
     /// What the exporter says of the counters above. It stands in the snapshot with them, so that no
     /// scrape sees the one without the other.
     pub freshness: Vec<SubjectView>,
@@ -74,6 +76,14 @@ pub enum RowValue {
     },
     /// A gauge.
     Gauge(f64),
+}
+
+impl View {
+    /// Leaves out all subjects but so many, the first ones.
+    pub fn truncate(&mut self, subjects: usize) {
+        let rest = self.subjects.split_off(subjects);
+        self.left_out += rest.iter().map(SubjectView::series).sum::<u64>();
+    }
 }
 
 impl SubjectView {
@@ -138,19 +148,12 @@ struct Part {
 impl Part {
     /// Encodes a view, as far as it has no more series than `most`. Its order decides what is left out.
     fn new(view: &View, most: u64, keep_plain: bool) -> Self {
-        let (mut series, mut whole) = (0, 0);
-        for subject in &view.subjects {
-            if series + subject.series() > most {
-                break;
-            }
-            series += subject.series();
-            whole += 1;
-        }
-        let subjects = view.subjects[..whole].iter().chain(&view.freshness);
+        let (whole, series) = fitting(&view.subjects, most);
+        let (subjects, rest) = view.subjects.split_at(whole);
         Self {
-            rows: encode(subjects, keep_plain),
+            rows: encode(subjects.iter().chain(&view.freshness), keep_plain),
             series,
-            dropped: view.subjects[whole..].iter().map(SubjectView::series).sum(),
+            dropped: view.left_out + rest.iter().map(SubjectView::series).sum::<u64>(),
             subjects: whole,
         }
     }
@@ -190,6 +193,16 @@ impl Publisher {
             scraped: AtomicU64::new(0),
             plain: AtomicBool::new(false),
         }
+    }
+
+    /// How many of an account and region's subjects, the first ones, there is room for now among at most `most` series.
+    pub fn fits(&self, key: &TargetKey, subjects: &[SubjectView], most: u64) -> usize {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        fitting(
+            subjects,
+            room(parts.range(..key).map(|(_, part)| part), most),
+        )
+        .0
     }
 
     /// Takes over the view of an account and region, or its end, and publishes the whole. Answers the number of
@@ -278,6 +291,19 @@ impl Publisher {
             ..ExporterStatus::default()
         }
     }
+}
+
+/// How many of the subjects, the first ones, have no more series than `most`, and how many series these are.
+fn fitting(subjects: &[SubjectView], most: u64) -> (usize, u64) {
+    let (mut whole, mut series) = (0, 0);
+    for subject in subjects {
+        if series + subject.series() > most {
+            break;
+        }
+        series += subject.series();
+        whole += 1;
+    }
+    (whole, series)
 }
 
 /// The room that parts leave: none after one that is not whole.

@@ -7,7 +7,7 @@ use super::collect::minutes;
 use super::encode::{render_labels, tag_label, with_labels};
 use super::membership::Tags;
 use super::series::{Reads, SETTLE_MINUTES, Series};
-use super::snapshot::{Row, RowValue, SubjectView, View};
+use super::snapshot::{Row, RowValue, SubjectView};
 use super::stats::Quantile;
 use super::target::Target;
 use crate::api::exporter_status::{ServiceStatus, TargetStatus};
@@ -30,24 +30,25 @@ pub static CATCHING_UP: Family = Family {
     help: "1 while the counters rise by a backlog of minutes, until it has left a rate window; rules do not judge then.",
 };
 
-/// What the target has to show now.
-pub fn view(target: &Target) -> View {
+/// The labels that all of a target's series have; none while its account is not known.
+fn common(target: &Target) -> Option<String> {
+    Some(render_labels([
+        ("stack", target.config().name.as_str()),
+        ("account_id", target.identity.as_ref()?.account_id.as_str()),
+        ("region", target.parts.key.1.as_str()),
+    ]))
+}
+
+/// The subjects that the target has to show now: first those that count, then settings.
+pub fn subjects(target: &Target) -> Vec<SubjectView> {
     let config = target.config();
     let now = target.minute();
     let interval = minutes(target.parts.economy.terms().interval_seconds);
     let latency = &config.spec.latency;
-    let mut view = View {
-        status: status(target),
-        ..View::default()
+    let mut subjects = Vec::new();
+    let Some(common) = common(target) else {
+        return subjects;
     };
-    let Some(identity) = &target.identity else {
-        return view;
-    };
-    let common = render_labels([
-        ("stack", config.name.as_str()),
-        ("account_id", identity.account_id.as_str()),
-        ("region", target.parts.key.1.as_str()),
-    ]);
     let quantiles = quantiles(latency);
     for watched in target
         .watched
@@ -61,7 +62,7 @@ pub fn view(target: &Target) -> View {
             .map(|(name, value)| (*name, &**value));
         let oldest = now.back(watched.patience(now, interval) + SETTLE_MINUTES + 2);
         let work = watched.subject.longest_work_minutes;
-        view.subjects.push(SubjectView {
+        subjects.push(SubjectView {
             labels: with_labels(common.clone(), labels).into(),
             rows: watched
                 .series
@@ -70,9 +71,8 @@ pub fn view(target: &Target) -> View {
                 .collect(),
         });
     }
-    view.freshness = freshness(target, &common);
     for (fact, tags) in target.inventory.facts() {
-        view.subjects.push(SubjectView {
+        subjects.push(SubjectView {
             labels: fact_labels(&common, fact, tags, &config.spec.tags).into(),
             rows: vec![Row {
                 family: fact.family,
@@ -81,14 +81,18 @@ pub fn view(target: &Target) -> View {
             }],
         });
     }
-    view
+    subjects
 }
 
+/// What is said of the counters that the target shows.
 #[expect(
     clippy::cast_precision_loss,
     reason = "seconds of our time are exact in a float"
 )]
-fn freshness(target: &Target, common: &str) -> Vec<SubjectView> {
+pub fn freshness(target: &Target) -> Vec<SubjectView> {
+    let Some(common) = common(target) else {
+        return Vec::new();
+    };
     let rows = |through: i64| {
         let catching_up = f64::from(u8::from(target.catching_up()));
         [
@@ -102,7 +106,7 @@ fn freshness(target: &Target, common: &str) -> Vec<SubjectView> {
         })
     };
     let counted = |(id, status): (&ServiceId, &ServiceStatus)| {
-        let labels = with_labels(common.to_owned(), [("aws_service", id.name())]);
+        let labels = with_labels(common.clone(), [("aws_service", id.name())]);
         Some(SubjectView {
             labels: labels.into(),
             rows: rows(status.counted_through?).into(),

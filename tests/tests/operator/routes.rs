@@ -274,10 +274,10 @@ fn labels_of(rules: &[Rule], id: &str, resource: &str) -> BTreeMap<String, Strin
         .split_once("by (")
         .and_then(|(_, rest)| rest.split_once(')'))
         .map(|(labels, _)| labels.to_owned());
-    let recorded = rule
-        .expr
-        .contains("(table:")
-        .then(|| "account_id, region, table_name".to_owned());
+    let recorded = ["function", "table"].into_iter().find_map(|level| {
+        let of_it = rule.expr.contains(&format!("{level}:"));
+        of_it.then(|| format!("account_id, region, {level}_name"))
+    });
     let mut labels = rule.labels.clone();
     for label in grouped.or(recorded).unwrap_or_default().split(", ") {
         let fixed = [

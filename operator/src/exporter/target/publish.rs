@@ -2,7 +2,9 @@
 
 use super::{Target, now_seconds};
 use crate::exporter::series::rate_window_seconds;
+use crate::exporter::snapshot::View;
 use crate::exporter::view;
+use crate::exporter::watched::Watched;
 
 impl Target {
     pub(super) fn start_was_seen(&mut self) -> bool {
@@ -46,14 +48,26 @@ impl Target {
             self.tell();
             return;
         }
-        self.note_counted();
         let publisher = self.parts.publisher.clone();
         let most = u64::try_from(self.config().spec.collection.max_series).unwrap_or(0);
-        let (snapshot, subjects) = self.heavy(|| {
-            let view = view::view(self);
-            publisher.publish(&self.parts.key, Some(view), most)
-        });
-        self.note_room(snapshot, subjects, now);
+        let mut view = View {
+            subjects: self.heavy(|| view::subjects(self)),
+            ..View::default()
+        };
+        // What is said of the counters is said of those that are shown with it.
+        let fits = publisher.fits(&self.parts.key, &view.subjects, most);
+        view.truncate(fits);
+        self.note_room(fits);
+        self.note_counted();
+        view.freshness = view::freshness(self);
+        view.status = view::status(self);
+        let (snapshot, shown) = self.heavy(|| publisher.publish(&self.parts.key, Some(view), most));
+        if shown < fits {
+            self.note_room(shown);
+        }
+        for watched in self.shown() {
+            watched.announced(snapshot, now);
+        }
     }
 
     /// Hands in what is reported of the target, without its series.
@@ -62,9 +76,8 @@ impl Target {
         self.parts.publisher.note_status(&self.parts.key, status);
     }
 
-    /// Notes what is in a snapshot: the first so many subjects. What there was no room for was not announced, and is
-    /// not asked for.
-    fn note_room(&mut self, snapshot: u64, subjects: usize, now: u64) {
+    /// Notes for how many subjects, the first ones, there is room. The others are not announced, and not asked for.
+    fn note_room(&mut self, subjects: usize) {
         let minute = self.minute();
         let alive = self
             .watched
@@ -75,9 +88,6 @@ impl Target {
             let left_out = place >= subjects;
             comes_back |= watched.left_out && !left_out;
             watched.left_out = left_out;
-            if !left_out {
-                watched.announced(snapshot, now);
-            }
         }
         if comes_back {
             // The next poll brings what has happened in the meantime at once.
@@ -85,6 +95,13 @@ impl Target {
             let until = now_seconds() + interval + rate_window_seconds(interval);
             self.catching_up_until = self.catching_up_until.max(until);
         }
+    }
+
+    /// Those for which there was room.
+    fn shown(&mut self) -> impl Iterator<Item = &mut Watched> {
+        let minute = self.minute();
+        let watched = self.watched.iter_mut();
+        watched.filter(move |watched| !watched.retired(minute) && !watched.left_out)
     }
 }
 
