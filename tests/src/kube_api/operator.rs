@@ -65,6 +65,7 @@ impl KubeApi {
         let environment = vec![
             ("KUBECONFIG", kubeconfig.display().to_string()),
             ("POD_NAME", name.clone()),
+            ("MALLOC_ARENA_MAX", "1".to_owned()), // as in the image
             ("RUST_LOG", "info,nightjar=debug".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];
