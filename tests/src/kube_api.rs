@@ -13,6 +13,7 @@ mod process;
 pub mod wire;
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -136,13 +137,16 @@ impl KubeApi {
 
     fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while self.kubectl_raw("/readyz").is_none() {
+        // It listens long before it serves; a kubectl that asks is not cheap.
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err()
+            || self.kubectl_raw("/readyz").is_none()
+        {
             assert!(
                 Instant::now() < deadline,
                 "kube-apiserver does not become ready, see {}/kube-apiserver.log",
                 self.folder.display()
             );
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(300));
         }
     }
 

@@ -27,7 +27,7 @@ metadata: {name: bench, namespace: bench}
 spec:
   regions: [eu-west-1]
   select: [{names: [\"shop-*\"]}]
-  collection: {interval: 1m, maxSeries: 1000000}
+  collection: {maxSeries: 1000000}
   objectives:
     - {name: works, target: \"99.9\", window: 30d, of: {function: shop-00000}}
     - {name: quick, target: \"99\", window: 7d, of: {function: shop-00001}, latencyBelow: 1s}
@@ -225,8 +225,8 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let prometheus = format!("http://{listen}");
     until_judged(&prometheus).await?;
 
-    // Most groups are evaluated every 15 s, those that look far back every five minutes, each at a moment of its own: a round
-    // is what falls into 15 s.
+    // Groups are evaluated every minute, those that look far back every five minutes, each at a moment of its own: a round
+    // is what falls into 15 s, in which Prometheus evaluates what says nothing else.
     let mut rounds: BTreeMap<i64, BTreeMap<String, f64>> = BTreeMap::new();
     let mut rules_of = 0;
     let begun = Instant::now();
@@ -260,22 +260,22 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
         .map(|(name, took)| format!("{name} takes {took:.0} ms of it"))
         .unwrap_or_default();
     let sums = rounds.values().map(|groups| groups.values().sum::<f64>());
-    let mut sums: Vec<f64> = sums.collect();
-    let round = median(&mut sums);
-    let longest = sums.last().copied().unwrap_or_default();
+    let sums: Vec<f64> = sums.collect();
+    let longest = sums.iter().copied().fold(0.0, f64::max);
     let recorded = instant(&prometheus, "count({__name__=~\".+:.+:.+\"})")
         .await?
         .first()
         .map_or(0.0, |sample| sample.1);
     Ok(vec![
         Figure::at_most(
-            "rules of 1,000 functions: a round",
-            round,
+            "rules of 1,000 functions: the longest round",
+            longest,
             "ms",
             250.0,
             format!(
-                "{rules_of} rules, the median of {} rounds of 15 s; the longest: {longest:.0} ms; {slowest}",
-                sums.len()
+                "{rules_of} rules, {} rounds of 15 s, together {:.0} ms; {slowest}",
+                sums.len(),
+                sums.iter().sum::<f64>()
             ),
         ),
         Figure::at_most(

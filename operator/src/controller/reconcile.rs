@@ -110,7 +110,14 @@ async fn reconcile_stack(
     let mut applied = Applied::default();
     let (applying, looking) = (patient(APPLYING, failures), patient(LOOKING, failures));
     let until = started + applying;
-    let known = async { tokio::try_join!(assign(stack, scope), scope.applier.storage(stack)) };
+    let known = async {
+        let (shards, looked) = assign(stack, scope).await?;
+        let storage = match &looked {
+            Some(Looked { set: None, .. }) => None,
+            Some(_) | None => scope.applier.storage(stack).await?,
+        };
+        Ok(((shards, looked), storage))
+    };
     let known = tokio::time::timeout_at(until.into(), known).await;
     let known = known.unwrap_or(Err(Error::Timeout(applying.as_secs())));
     let is_known = known.is_ok();

@@ -47,6 +47,10 @@ const SETTLE_SECONDS: u32 = 180;
 /// How often is evaluated what looks back for an hour or more.
 const SLOW: Duration = Duration::from_secs(300);
 
+/// How often is evaluated what looks back for less, where polls are rare: nothing new comes in between two.
+const USUAL: Duration = Duration::from_secs(60);
+const RARE: Duration = Duration::from_secs(300);
+
 /// What the rules of a stack depend on besides the stack.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
@@ -131,7 +135,7 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
         };
         let usual = Group {
             name: format!("{name}.{}.{}", room.service, room.part),
-            interval: None,
+            interval: pace(context.interval),
             rules: recordings.chain(alerts(false)).collect(),
         };
         // Each of its own: Prometheus evaluates groups at different moments.
@@ -150,6 +154,11 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
     }
     groups.retain(|group| !group.rules.is_empty());
     groups
+}
+
+/// None: as often as Prometheus does by default.
+fn pace(interval: Duration) -> Option<Duration> {
+    (interval >= RARE).then_some(USUAL)
 }
 
 /// What a text with placeholders is about.

@@ -114,7 +114,8 @@ fn metrics() -> String {
          With `spec.latency.histograms` each distribution is published as a histogram too, all of which counts from the minute on \
          in which its buckets began. CloudWatch computes the buckets from a sketch of the values: they may hold fractions. Values \
          that only the daily comparison finds are in the summary's `_sum` and `_count` and not in the histogram's, because nothing \
-         says in which bucket they belong. Where CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n",
+         says in which bucket they belong. Where CloudWatch has no such counts the histogram is absent, and the stack's condition says `HistogramsUnavailable`.\n\n\
+         Not published is `ReplicationLag` of AWS/DynamoDB: no document of AWS's says its unit and its dimensions.\n",
     );
     for id in ServiceId::ALL {
         let service = id.service();

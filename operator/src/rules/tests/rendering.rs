@@ -116,6 +116,23 @@ fn windows_are_two_intervals_and_the_settling() {
     }
 }
 
+#[test]
+fn where_polls_are_rare_rules_are_evaluated_once_a_minute() {
+    for (interval, every) in [
+        ("1m", None),
+        ("4m", None),
+        ("5m", Some(60)),
+        ("20m", Some(60)),
+    ] {
+        let groups = rendered(&format!("collection: {{interval: {interval}}}"));
+        let group = groups
+            .iter()
+            .find(|group| group.name == "checkout.lambda.failures");
+        let interval = group.unwrap().interval;
+        assert_eq!(interval.map(|every| every.as_secs()), every);
+    }
+}
+
 /// A query finds no sample that is older than five minutes.
 #[test]
 fn what_is_recorded_is_recorded_more_often_than_prometheus_forgets_it() {
