@@ -175,11 +175,7 @@ fn spawn(
 /// Evaluates the stack's rules over the record.
 fn judge(stack: &ServerlessStack, play: &Play, record: &Record) -> anyhow::Result<String> {
     let dir = tempfile::tempdir()?;
-    let context = Context {
-        stack,
-        interval: stack.spec.collection.interval(),
-        runbook_url: "",
-    };
+    let context = Context::new(stack, stack.spec.collection.interval(), "");
     let rules = RuleFile {
         groups: groups(&context),
     };

@@ -66,7 +66,7 @@ fn account() -> String {
         })
         .collect();
     format!(
-        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{generated: [{{functions: {FUNCTIONS}, prefix: shop-}}], tables: [{}], rest_apis: [{}]}}}}}}]",
+        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{generated: [{{functions: {FUNCTIONS}, prefix: shop}}], tables: [{}], rest_apis: [{}]}}}}}}]",
         tables.join(", "),
         apis.join(", ")
     )

@@ -8,7 +8,9 @@
 //!   still is the one that does not want it.
 //! - One object that fails costs no other: all are tried, and each failure is told.
 
+mod missing;
 mod owned;
+mod prune;
 mod target;
 
 use std::collections::HashMap;
@@ -18,23 +20,20 @@ use std::time::{Duration, Instant};
 use futures::future::{join, join_all};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
-};
+use kube::api::{DynamicObject, PartialObjectMeta, Patch, PatchParams};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::contest::{Contest, Turn};
-use super::desired::{
-    ASSIGNMENT_ANNOTATION, Desired, STORAGE_ANNOTATION, object_name, rules_name, storage_of,
-};
+use super::desired::{ASSIGNMENT_ANNOTATION, Desired, STORAGE_ANNOTATION, object_name, storage_of};
 use super::error::Error;
 pub use super::kind::Kind;
 use crate::api::ServerlessStack;
 use crate::api::hash::sha256_hex;
 use crate::api::shards::Assignment;
 use crate::api::stack::Storage;
+use missing::Missing;
 pub use owned::compact;
 use owned::{HASH_ANNOTATION, Ours, is_owned_by, is_unmodified, last_other_manager, our_fields};
 pub use target::documents;
@@ -58,6 +57,7 @@ pub struct Applier {
     /// Of what was applied, by UID of the stack, kind and name: an object that somebody deletes comes
     /// back with another UID.
     contests: Mutex<HashMap<(String, Kind, String), Contest>>,
+    missing: Missing,
 }
 
 /// What was done to make the stack's objects what they shall be, and what could not be done.
@@ -129,7 +129,13 @@ impl Applier {
             seen,
             ours: Mutex::default(),
             contests: Mutex::default(),
+            missing: Missing::default(),
         }
+    }
+
+    /// Who asked the API server for an object that is not there tells it here.
+    pub fn is_missing(&self, kind: Kind, namespace: &str, name: &str) {
+        self.missing.note(kind, namespace, name);
     }
 
     /// The assignment of shards that the stack's configuration holds, if any, and the version of the
@@ -321,6 +327,7 @@ impl Applier {
             .await
             .map_err(|source| failure("apply", target.kind, &namespace, &target.name, source))?;
         applied.writes += 1;
+        self.missing.forget(target.kind, &namespace, &target.name);
         self.contests().entry(contest).or_default();
         if let (Some(uid), Some(fields)) = (written.uid(), our_fields(&written.metadata)) {
             let before = seen.filter(|seen| seen.uid.as_ref() == Some(&uid));
@@ -367,87 +374,15 @@ impl Applier {
         if let Some(newest) = self.newest(kind, namespace, name) {
             return Ok(Some(newest));
         }
+        if self.missing.was_noted_just_now(kind, namespace, name) {
+            return Ok(None);
+        }
         let live = self.api(kind, namespace).get_metadata_opt(name).await;
         let live = live.map_err(|source| failure("read", kind, namespace, name, source))?;
+        if live.is_none() {
+            self.missing.note(kind, namespace, name);
+        }
         Ok(live.map(|live| live.metadata))
-    }
-
-    /// Deletes what is ours and no longer desired, unless what takes its place could not be applied. What
-    /// the watches have not shown yet is found at the next reconcile.
-    async fn prune(&self, stack: &ServerlessStack, targets: &[Target], applied: &mut Applied) {
-        let (namespace, uid) = identity(stack);
-        let rules = rules_name(stack);
-        let mut superfluous = Vec::new();
-        for (kind, store) in &self.seen {
-            let of_kind = store.state_filter(|meta| {
-                meta.namespace().as_deref() == Some(&namespace)
-                    && is_owned_by(&meta.metadata, &uid)
-                    && meta.metadata.deletion_timestamp.is_none()
-                    && !targets
-                        .iter()
-                        .any(|t| t.kind == *kind && t.name == meta.name_any())
-            });
-            for meta in of_kind {
-                // A pod that runs under it goes on so; and old rules are better than none.
-                let successor = match kind {
-                    Kind::ServiceAccount => Some(Kind::StatefulSet),
-                    Kind::ConfigMap if meta.name_any() == rules => Some(Kind::PrometheusRule),
-                    Kind::ConfigMap
-                    | Kind::Service
-                    | Kind::StatefulSet
-                    | Kind::ServiceMonitor
-                    | Kind::PrometheusRule
-                    | Kind::AlertmanagerConfig
-                    | Kind::GrafanaDashboard => None,
-                };
-                let mut failed = applied.failed.iter();
-                if !failed.any(|error| successor.is_some() && error.kind() == successor) {
-                    superfluous.push((*kind, meta));
-                }
-            }
-        }
-        if superfluous.is_empty() {
-            return;
-        }
-        // The watch may lag behind: a stack that has changed meanwhile may want again what it did not.
-        match self.is_current(stack).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return applied.failed.push(error),
-        }
-        for (kind, meta) in superfluous {
-            let name = meta.name_any();
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: meta.uid(),
-                    resource_version: meta.resource_version(),
-                }),
-                ..DeleteParams::background()
-            };
-            match self.api(kind, &namespace).delete(&name, &params).await {
-                Ok(_) => applied.writes += 1,
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(source) => {
-                    let error = failure("delete", kind, &namespace, &name, source);
-                    applied.failed.push(error);
-                }
-            }
-            self.contests().remove(&(uid.clone(), kind, name));
-        }
-    }
-
-    /// Whether the stack still is what we saw of it.
-    async fn is_current(&self, stack: &ServerlessStack) -> Result<bool, Error> {
-        let resource = ApiResource::erase::<ServerlessStack>(&());
-        let namespace = identity(stack).0;
-        let stacks: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &namespace, &resource);
-        let live = stacks.get_metadata_opt(&stack.name_any()).await;
-        let live = live.map_err(Error::Stack)?;
-        Ok(live.is_some_and(|live| {
-            let seen = &stack.metadata;
-            (&live.metadata.uid, live.metadata.generation) == (&seen.uid, seen.generation)
-        }))
     }
 
     /// An object as the watches saw it.

@@ -142,7 +142,11 @@ async fn set(
         return Ok(Some(SetStatus::of(&set)));
     }
     let sets: Api<StatefulSet> = Api::namespaced(scope.client.clone(), &namespace);
-    let set = sets.get_opt(&name).await.map_err(|source| Error::Object {
+    let set = sets.get_opt(&name).await;
+    if matches!(set, Ok(None)) {
+        scope.applier.is_missing(kind, &namespace, &name);
+    }
+    let set = set.map_err(|source| Error::Object {
         verb: "read",
         kind,
         namespace,

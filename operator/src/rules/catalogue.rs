@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Duration;
 use crate::services::ServiceId;
@@ -101,6 +101,7 @@ pub struct Recording {
     /// What it is, with its unit.
     pub help: String,
     /// The expression.
+    #[serde(deserialize_with = "folded")]
     pub expr: String,
 }
 
@@ -182,6 +183,7 @@ pub struct Alert {
     #[serde(rename = "for")]
     pub for_: Duration,
     /// The expression, with placeholders (see [`super::render`]).
+    #[serde(deserialize_with = "folded")]
     pub expr: String,
     /// Beyond it the alert fires. None where there is nothing to compare.
     pub threshold: Option<Threshold>,
@@ -200,8 +202,10 @@ pub struct Alert {
     #[serde(default)]
     pub polling: bool,
     /// One line that names the resource and the number.
+    #[serde(deserialize_with = "folded")]
     pub summary: String,
     /// What it means here and now.
+    #[serde(deserialize_with = "folded")]
     pub description: String,
     /// Where the threshold comes from.
     pub source: String,
@@ -211,6 +215,12 @@ pub struct Alert {
 
 fn yes() -> bool {
     true
+}
+
+/// How a text is folded in the file is of no interest.
+fn folded<'de, D: Deserializer<'de>>(file: D) -> Result<String, D::Error> {
+    let text = String::deserialize(file)?;
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Alert {

@@ -59,11 +59,7 @@ fn example_rules() -> Vec<Rule> {
     // What only some stacks have.
     stack.spec.collection.budget_usd_per_month = Some("25".to_owned());
     stack.spec.exporter.shards = 2;
-    let context = Context {
-        interval: stack.spec.collection.interval(),
-        stack: &stack,
-        runbook_url: "",
-    };
+    let context = Context::new(&stack, stack.spec.collection.interval(), "");
     let operator = operator::group("nightjar", "");
     groups(&context)
         .into_iter()

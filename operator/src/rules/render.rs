@@ -51,15 +51,37 @@ const SLOW: Duration = Duration::from_secs(300);
 const USUAL: Duration = Duration::from_secs(60);
 const RARE: Duration = Duration::from_secs(300);
 
-/// What the rules of a stack depend on besides the stack.
+/// What the rules of a stack depend on.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// The stack.
-    pub stack: &'a ServerlessStack,
-    /// How often CloudWatch is asked now: what the stack says, or more where its budget ran low.
-    pub interval: Duration,
-    /// Where runbooks are: an alert's id and `.md` follow. Empty: alerts do not say.
-    pub runbook_url: &'a str,
+    stack: &'a ServerlessStack,
+    interval: Duration,
+    runbook_url: &'a str,
+    identity: BTreeMap<String, String>,
+    matchers: String,
+}
+
+impl<'a> Context<'a> {
+    /// The stack; how often CloudWatch is asked now, which is what the stack says, or more where its budget ran low; and
+    /// where runbooks are: an alert's id and `.md` follow. Empty: alerts do not say.
+    pub fn new(stack: &'a ServerlessStack, interval: Duration, runbook_url: &'a str) -> Self {
+        let mut identity = stack.spec.alerts.matchers.clone();
+        identity.insert("stack".to_owned(), stack.name_any());
+        if let Some(namespace) = stack.namespace() {
+            identity.insert("namespace".to_owned(), namespace);
+        }
+        let matchers: Vec<String> = identity
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        Self {
+            stack,
+            interval,
+            runbook_url,
+            matchers: matchers.join(","),
+            identity,
+        }
+    }
 }
 
 /// A group of rules, as PrometheusRule objects and Prometheus' own files spell it.
@@ -268,22 +290,12 @@ impl Context<'_> {
 
     /// What all series of the stack have, and all that is made of them.
     pub fn identity(&self) -> BTreeMap<String, String> {
-        let mut labels = self.stack.spec.alerts.matchers.clone();
-        labels.insert("stack".to_owned(), self.stack.name_any());
-        if let Some(namespace) = self.stack.namespace() {
-            labels.insert("namespace".to_owned(), namespace);
-        }
-        labels
+        self.identity.clone()
     }
 
     /// The same as matchers.
-    pub fn matchers(&self) -> String {
-        let matchers: Vec<String> = self
-            .identity()
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-            .collect();
-        matchers.join(",")
+    pub fn matchers(&self) -> &str {
+        &self.matchers
     }
 
     /// The shortest range over which counters can be judged.
@@ -311,10 +323,8 @@ impl Context<'_> {
 
     /// None if the stack lacks what the text asks for.
     fn fill(&self, text: &str, about: &About<'_>) -> Option<String> {
-        // The folding of YAML is of no interest; what is filled in stays as it is.
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text.as_str();
+        let mut out = String::with_capacity(2 * text.len());
+        let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let (name, after) = after.split_once('}')?;
             out.push_str(before);
@@ -322,7 +332,8 @@ impl Context<'_> {
             rest = after;
         }
         out.push_str(rest);
-        Some(out.trim().to_owned())
+        out.truncate(out.trim_end().len());
+        Some(out)
     }
 
     fn value(&self, name: &str, about: &About<'_>) -> Option<String> {
@@ -342,7 +353,7 @@ impl Context<'_> {
         };
         let stack = self.matchers();
         Some(match name {
-            "stack" => stack,
+            "stack" => stack.to_owned(),
             "stack_name" => self.stack.name_any(),
             "window" => self.window().to_string(),
             "long_window" => self.long_window().to_string(),
@@ -379,12 +390,12 @@ impl Context<'_> {
                 room.service,
                 self.window().as_secs()
             ),
-            "deprecated" => runtimes::ended(&stack),
+            "deprecated" => runtimes::ended(stack),
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "days within a threshold's bounds"
             )]
-            "deprecated_soon" => runtimes::ending(&stack, (threshold()? * 86_400.0) as i64),
+            "deprecated_soon" => runtimes::ending(stack, (threshold()? * 86_400.0) as i64),
             "objective" => objective?.name.clone(),
             "of_objective" => self.of(&[objective?]),
             "objective_window" => objective?.window.clone(),

@@ -41,11 +41,11 @@ fn rendered(spec: &str) -> Vec<Group> {
 
 /// With another interval in effect than the stack's own.
 fn rendered_at(spec: &str, interval: Duration) -> Vec<Group> {
-    groups(&Context {
+    groups(&Context::new(
+        &stack(spec),
         interval,
-        stack: &stack(spec),
-        runbook_url: "https://example.com/",
-    })
+        "https://example.com/",
+    ))
 }
 
 fn rules(groups: &[Group]) -> impl Iterator<Item = &Rule> {

@@ -104,11 +104,7 @@ fn are_taken_downstream(taken: &[(Variant, ServerlessStack)]) {
         if !validate(stack).is_empty() {
             continue;
         }
-        let context = Context {
-            stack,
-            interval: stack.spec.collection.interval(),
-            runbook_url: "",
-        };
+        let context = Context::new(stack, stack.spec.collection.interval(), "");
         let file = json!({"groups": groups(&context)});
         rules.entry(file.to_string()).or_insert(what);
         if let Some(route) = &stack.spec.alerts.route {

@@ -74,11 +74,7 @@ fn each_alert_reaches_the_receiver_of_its_severity_and_no_other_stacks_alert_doe
     amtool(&["check-config"], &file);
 
     // Alerts as Prometheus sends them: also those whose expression has no label of the resource left.
-    let rules = groups(&Context {
-        stack: &stack,
-        interval: stack.spec.collection.interval(),
-        runbook_url: "",
-    });
+    let rules = groups(&Context::new(&stack, stack.spec.collection.interval(), ""));
     let labels_of = |id: &str| {
         let rule = rules
             .iter()
@@ -306,11 +302,7 @@ fn labels_of(rules: &[Rule], id: &str, resource: &str) -> BTreeMap<String, Strin
 /// The file of the stack, with receivers that reach nobody.
 fn stack_of(text: &str) -> (ServerlessStack, Vec<Rule>) {
     let stack: ServerlessStack = serde_saphyr::from_str(text).unwrap();
-    let rules = groups(&Context {
-        stack: &stack,
-        interval: stack.spec.collection.interval(),
-        runbook_url: "",
-    });
+    let rules = groups(&Context::new(&stack, stack.spec.collection.interval(), ""));
     let rules = rules.into_iter().flat_map(|group| group.rules).collect();
     (stack, rules)
 }

@@ -32,11 +32,7 @@ fn stack(spec: &BTreeMap<String, Value>) -> ServerlessStack {
 }
 
 fn rendered(stack: &ServerlessStack) -> Vec<Group> {
-    let mut groups = groups(&Context {
-        stack,
-        interval: stack.spec.collection.interval(),
-        runbook_url: "",
-    });
+    let mut groups = groups(&Context::new(stack, stack.spec.collection.interval(), ""));
     groups.push(operator::group("shop", ""));
     groups
 }

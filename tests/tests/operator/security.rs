@@ -142,7 +142,7 @@ fn used(api: &KubeApi) -> (BTreeSet<String>, BTreeSet<String>) {
     for event in api.audit_log() {
         let object = &event["objectRef"];
         let code = event["responseStatus"]["code"].as_i64();
-        // Discovery is everybody's; a request is logged at its begin, too.
+        // Discovery is everybody's; a watch is logged at its begin, too.
         let (Some(resource), Some(code)) = (object["resource"].as_str(), code) else {
             continue;
         };

@@ -60,10 +60,10 @@ pub fn text(stack: &ServerlessStack, resolved: &Resolved) -> String {
 fn rule_file(stack: &ServerlessStack, resolved: &Resolved) -> RuleFile {
     let own = stack.spec.collection.interval();
     RuleFile {
-        groups: groups(&Context {
+        groups: groups(&Context::new(
             stack,
-            interval: resolved.interval.map_or(own, |interval| interval.max(own)),
-            runbook_url: &resolved.exporter.runbook_url,
-        }),
+            resolved.interval.map_or(own, |interval| interval.max(own)),
+            &resolved.exporter.runbook_url,
+        )),
     }
 }

@@ -19,7 +19,7 @@ const BUDGET_SECONDS: u32 = 240;
 
 impl Context<'_> {
     pub(super) fn expressions(&self, objective: &Objective) -> Option<Expressions> {
-        objectives::expressions(objective, self.stack, &self.matchers(), self.window())
+        objectives::expressions(objective, self.stack, self.matchers(), self.window())
     }
 
     /// What the stack publishes nothing to count by, which validation refuses, is left out.

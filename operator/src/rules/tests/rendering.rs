@@ -129,7 +129,7 @@ fn where_polls_are_rare_rules_are_evaluated_once_a_minute() {
             .iter()
             .find(|group| group.name == "checkout.lambda.failures");
         let interval = group.unwrap().interval;
-        assert_eq!(interval.map(|every| every.as_secs()), every);
+        assert_eq!(interval.map(Duration::as_secs), every);
     }
 }
 
