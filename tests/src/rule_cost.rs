@@ -27,7 +27,7 @@ metadata: {name: bench, namespace: bench}
 spec:
   regions: [eu-west-1]
   select: [{names: [\"shop-*\"]}]
-  collection: {maxSeries: 1000000}
+  collection: {interval: 1m, maxSeries: 1000000}
   objectives:
     - {name: works, target: \"99.9\", window: 30d, of: {function: shop-00000}}
     - {name: quick, target: \"99\", window: 7d, of: {function: shop-00001}, latencyBelow: 1s}
@@ -225,8 +225,8 @@ pub async fn figures(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let prometheus = format!("http://{listen}");
     until_judged(&prometheus).await?;
 
-    // Groups are evaluated every minute, those that look far back every five minutes, each at a moment of its own: a round
-    // is what falls into 15 s, in which Prometheus evaluates what says nothing else.
+    // Where polls are a minute apart groups are evaluated every 15 s, those that look far back every five minutes, each at a
+    // moment of its own: a round is what falls into 15 s.
     let mut rounds: BTreeMap<i64, BTreeMap<String, f64>> = BTreeMap::new();
     let mut rules_of = 0;
     let begun = Instant::now();
