@@ -6,7 +6,7 @@ export ONESHOT
 # What is started so ends when make is killed, and clears away.
 bound := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: help demo test test-unit test-exporter test-operator test-cluster test-incidents bench generate check
+.PHONY: help demo test test-unit test-exporter test-rules test-operator test-cluster test-incidents bench generate check
 
 # One at a time; what runs side by side on two cores is in tests/all.
 .NOTPARALLEL:
@@ -25,6 +25,9 @@ test-unit: ## Pure tests, seconds
 
 test-exporter: ## The simulator by real AWS clients; the exporter binary against the simulator
 	@tests/tier test-exporter
+
+test-rules: ## Each alert by promtool: it fires when it shall, and only then
+	@tests/tier test-rules
 
 test-operator: ## The operator against a real kube-apiserver and etcd
 	@tests/tier test-operator

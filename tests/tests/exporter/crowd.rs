@@ -86,7 +86,7 @@ async fn all_served(mut clients: JoinSet<(usize, String)>, length: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_scrapes_at_once_get_their_answers_from_one_copy() {
-    let (_simulator, exporter, length) = exporter(600).await;
+    let (_simulator, exporter, length) = exporter(800).await;
     // More than the kernel holds for the two sides.
     assert!(length > 1_000_000, "{length}");
     let before = peak(&exporter);
