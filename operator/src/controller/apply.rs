@@ -135,7 +135,7 @@ impl Applier {
 
     /// Who asked the API server for an object that is not there tells it here.
     pub fn is_missing(&self, kind: Kind, namespace: &str, name: &str) {
-        self.missing.note(kind, namespace, name);
+        self.missing.note(kind, namespace, name, Instant::now());
     }
 
     /// The assignment of shards that the stack's configuration holds, if any, and the version of the
@@ -374,13 +374,16 @@ impl Applier {
         if let Some(newest) = self.newest(kind, namespace, name) {
             return Ok(Some(newest));
         }
-        if self.missing.was_noted_just_now(kind, namespace, name) {
+        if self
+            .missing
+            .was_noted_just_now(kind, namespace, name, Instant::now())
+        {
             return Ok(None);
         }
         let live = self.api(kind, namespace).get_metadata_opt(name).await;
         let live = live.map_err(|source| failure("read", kind, namespace, name, source))?;
         if live.is_none() {
-            self.missing.note(kind, namespace, name);
+            self.missing.note(kind, namespace, name, Instant::now());
         }
         Ok(live.map(|live| live.metadata))
     }
