@@ -229,7 +229,12 @@ fn judge(stack: &ServerlessStack, play: &Play, record: &Record) -> anyhow::Resul
         return Ok(String::new());
     }
     let said = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    // What was recorded tells why: `promtool test rules` answers any other expression over it.
+    Ok(format!(
+        "{}\nrules.json and test.json are kept in {}",
+        String::from_utf8_lossy(&said),
+        dir.keep().display()
+    ))
 }
 
 /// The series with the labels that Prometheus and the `ServiceMonitor` give it.

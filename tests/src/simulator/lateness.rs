@@ -99,6 +99,14 @@ impl Arrival {
         visible
     }
 
+    /// How many of the `count` that failed are among the `seen` of `all` requests. Failing ones come no later than
+    /// others; the first of them is somewhere, by the minute and `kind`, and more seen never have fewer of them.
+    #[must_use]
+    pub fn among(&self, count: u64, seen: u64, all: u64, kind: u64) -> u64 {
+        let share = ratio(seen.cast_signed(), all.cast_signed());
+        rounded(count, share, unit(mix(self.key, 0x000f_a11e + kind)))
+    }
+
     /// Leaves of the final `points` what is visible at `now`; `waits` says whether a value is a
     /// duration in microseconds that passes before its request is reported.
     pub fn show(&self, points: &mut Points, now: i64, waits: bool) {

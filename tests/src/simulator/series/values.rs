@@ -138,14 +138,15 @@ pub(super) fn node_minute(
     if let (View::At(now), false) = (view, settled) {
         arrival.show(&mut took, now, waits);
         let handled: u64 = took.iter().map(|p| p.1).sum();
-        let of = |count: u64| fraction(count, handled, all.handled);
+        let of = |count: u64, kind: u64| arrival.among(count, handled, all.handled, kind);
         let mut refused = vec![(0, all.throttles)];
         arrival.show(&mut refused, now, false);
         seen = Happened {
             handled,
-            errors: of(all.errors),
-            client_errors: of(all.client_errors),
-            timeouts: of(all.timeouts),
+            errors: of(all.errors, 0),
+            client_errors: of(all.client_errors, 1),
+            // They are errors too.
+            timeouts: of(all.timeouts, 0),
             throttles: if all.throttles == 0 {
                 0
             } else {
