@@ -35,10 +35,10 @@ use process::{Launch, new_folder};
 /// The longest that anything takes on a busy machine. Nothing asserts how fast it is.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Go's garbage is cleared away less often than by default: there is memory enough, and processor time is scarce.
-fn collected_seldom() -> Vec<(&'static str, String)> {
-    vec![("GOGC", "400".to_owned())]
-}
+/// For tests Go's garbage is cleared away less often than by default: there is memory enough, and processor time is scarce.
+const SELDOM: &str = "400";
+/// What is measured is measured by the default.
+const BY_DEFAULT: &str = "100";
 
 /// A running API server.
 pub struct KubeApi {
@@ -54,11 +54,16 @@ pub struct KubeApi {
 impl KubeApi {
     /// Starts both and waits until the API server serves.
     pub fn start() -> Self {
-        Self::start_for(nightjar())
+        Self::start_with(nightjar(), SELDOM)
     }
 
-    /// The same for operators of another binary.
+    /// The same for operators of another binary that are measured: everything is as it is by default.
     pub fn start_for(binary: PathBuf) -> Self {
+        Self::start_with(binary, BY_DEFAULT)
+    }
+
+    /// `garbage` is Go's `GOGC`.
+    fn start_with(binary: PathBuf, garbage: &str) -> Self {
         let folder = new_folder();
         let [etcd, peer, port] = free_ports();
         let key = rcgen::KeyPair::generate().unwrap();
@@ -101,7 +106,7 @@ impl KubeApi {
                 format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
                 "--unsafe-no-fsync".to_owned(),
             ],
-            collected_seldom(),
+            vec![("GOGC", garbage.to_owned())],
             folder.join("etcd.log"),
         );
         let server = Launch::new(
@@ -126,7 +131,7 @@ impl KubeApi {
                 // In one file: the tests read all of it.
                 "--audit-log-maxsize=100000".to_owned(),
             ],
-            collected_seldom(),
+            vec![("GOGC", garbage.to_owned())],
             folder.join("kube-apiserver.log"),
         );
         let api = Self {

@@ -262,6 +262,12 @@ impl Applier {
         let mut object = target.object.clone();
         object["metadata"]["annotations"][HASH_ANNOTATION] = json!(hash);
         let seen = self.seen(target.kind, &namespace, &target.name);
+        // What somebody else made since we asked is theirs: nothing of it is taken by force.
+        let params = if live.is_some() {
+            PatchParams::apply(FIELD_MANAGER).force()
+        } else {
+            PatchParams::apply(FIELD_MANAGER)
+        };
         // Who undid what we had applied, as far as that is known, and whether by deleting it.
         let mut undone = None;
         if let Some(live) = live {
@@ -320,7 +326,6 @@ impl Applier {
                 }
             }
         }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
         let written = self
             .api(target.kind, &namespace)
             .patch(&target.name, &params, &Patch::Apply(&object))

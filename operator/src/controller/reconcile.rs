@@ -113,6 +113,7 @@ async fn reconcile_stack(
     let known = async {
         let (shards, looked) = assign(stack, scope).await?;
         let storage = match &looked {
+            // There are no exporters, so no volumes: that look has just asked.
             Some(Looked { set: None, .. }) => None,
             Some(_) | None => scope.applier.storage(stack).await?,
         };

@@ -4,9 +4,36 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use nightjar_tests::kube_api::eventually;
+use nightjar_tests::kube_api::fault_proxy::rule::{Effect, Rule};
 use serde_json::{Value, json};
 
 use crate::World;
+
+#[tokio::test]
+async fn who_makes_an_object_of_that_name_at_the_last_moment_keeps_it() {
+    let world = World::new("contest-first").await;
+    // The operator has asked, and nothing was there; its write is on the way.
+    world.proxy.set([Rule {
+        verbs: &["patch"],
+        resources: &["configmaps"],
+        name: "second-exporter".to_owned(),
+        times: 1,
+        ..Rule::all(Effect::Delay(Duration::from_secs(3)))
+    }]);
+    world.apply("second", &json!({})).await;
+    world.proxy.until_struck(1).await;
+    let theirs = json!({"metadata": {"name": "second-exporter"}, "data": {"stack.yaml": "theirs"}});
+    let made = world.stacks.apply("ConfigMap", &theirs).await;
+    let said = world
+        .says("second", "Ready", "False", "contest-first/second-exporter")
+        .await;
+    assert!(said.contains("ConfigMap"), "{said}");
+    let after = world.stacks.of("ConfigMap").get("second-exporter").await;
+    assert_eq!(
+        after.unwrap().metadata.resource_version,
+        made.metadata.resource_version
+    );
+}
 
 /// Somebody does the same to an object ten times a second for ten seconds.
 async fn storm(name: &'static str, kind: &str, resource: &str, edit: Option<Value>) {

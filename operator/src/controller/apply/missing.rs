@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Kind;
 
-/// Somebody else may create it: what is known is forgotten as soon as it has served its reconciliation.
-const JUST_NOW: Duration = Duration::from_secs(1);
+/// Somebody else may create it: what is known is forgotten as soon as it has served its reconciliation, whose requests take
+/// some ten milliseconds each.
+const JUST_NOW: Duration = Duration::from_millis(250);
 
 type Object = (Kind, String, String);
 
