@@ -100,11 +100,12 @@ impl Arrival {
     }
 
     /// How many of the `count` that failed are among the `seen` of `all` requests. Failing ones come no later than
-    /// others; the first of them is somewhere, by the minute and `kind`, and more seen never have fewer of them.
+    /// others; the first of them is somewhere, by the minute and `kind`, and more seen never have fewer of them. Of
+    /// more than there were more have failed.
     #[must_use]
     pub fn among(&self, count: u64, seen: u64, all: u64, kind: u64) -> u64 {
-        let share = ratio(seen.cast_signed(), all.cast_signed());
-        rounded(count, share, unit(mix(self.key, 0x000f_a11e + kind)))
+        let offset = unit(mix(self.key, 0x000f_a11e + kind));
+        portion(count, seen, all, offset)
     }
 
     /// Leaves of the final `points` what is visible at `now`; `waits` says whether a value is a
@@ -163,6 +164,21 @@ fn ratio(part: i64, whole: i64) -> f64 {
         1.0
     } else {
         (part as f64 / whole as f64).max(0.0)
+    }
+}
+
+/// `count` times `part / whole` in whole numbers, rounded up from `1 - offset` on.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of a minute are far below 2^53 and not negative"
+)]
+fn portion(count: u64, part: u64, whole: u64, offset: f64) -> u64 {
+    if part == whole {
+        count
+    } else {
+        (count as f64 * part as f64 / whole as f64 + offset) as u64
     }
 }
 
