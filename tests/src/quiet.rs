@@ -2,6 +2,7 @@
 //! evaluated over the record by promtool. Nothing may fire.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,6 +32,8 @@ pub struct Play {
     pub restart_after: usize,
     /// What goes wrong in eu-west-1 after all, to see that the record would show it.
     pub incidents: Vec<Incident>,
+    /// Whether the record stays when something fired: `promtool test rules` answers any other expression over it.
+    pub keep: bool,
 }
 
 /// One value a minute; none where the series was not there.
@@ -229,12 +232,15 @@ fn judge(stack: &ServerlessStack, play: &Play, record: &Record) -> anyhow::Resul
         return Ok(String::new());
     }
     let said = [output.stdout, output.stderr].concat();
-    // What was recorded tells why: `promtool test rules` answers any other expression over it.
-    Ok(format!(
-        "{}\nrules.json and test.json are kept in {}",
-        String::from_utf8_lossy(&said),
-        dir.keep().display()
-    ))
+    let mut said = String::from_utf8_lossy(&said).into_owned();
+    if play.keep {
+        let _ = write!(
+            said,
+            "\nrules.json and test.json are kept in {}",
+            dir.keep().display()
+        );
+    }
+    Ok(said)
 }
 
 /// The series with the labels that Prometheus and the `ServiceMonitor` give it.

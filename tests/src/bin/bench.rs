@@ -185,6 +185,7 @@ async fn quiet_week(nightjar: &Path) -> anyhow::Result<Figure> {
         speed: 480.0,
         restart_after: 1000,
         incidents: Vec::new(),
+        keep: true,
     };
     let fired = alarms(nightjar, &play).await?;
     let alarms = fired.matches("alertname=").count();

@@ -103,9 +103,10 @@ impl Arrival {
     /// others; the first of them is somewhere, by the minute and `kind`, and more seen never have fewer of them. Of
     /// more than there were more have failed.
     #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "requests of a minute")]
     pub fn among(&self, count: u64, seen: u64, all: u64, kind: u64) -> u64 {
         let offset = unit(mix(self.key, 0x000f_a11e + kind));
-        portion(count, seen, all, offset)
+        rounded(count, seen as f64 / all as f64, offset)
     }
 
     /// Leaves of the final `points` what is visible at `now`; `waits` says whether a value is a
@@ -167,22 +168,7 @@ fn ratio(part: i64, whole: i64) -> f64 {
     }
 }
 
-/// `count` times `part / whole` in whole numbers, rounded up from `1 - offset` on.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts of a minute are far below 2^53 and not negative"
-)]
-fn portion(count: u64, part: u64, whole: u64, offset: f64) -> u64 {
-    if part == whole {
-        count
-    } else {
-        (count as f64 * part as f64 / whole as f64 + offset) as u64
-    }
-}
-
-/// `fraction` of `count` in whole numbers, rounded up from `1 - offset` on.
+/// `fraction` of `count` in whole numbers, rounded up from `1 - offset` on; `offset` is below 1.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -190,9 +176,5 @@ fn portion(count: u64, part: u64, whole: u64, offset: f64) -> u64 {
     reason = "counts of a minute are far below 2^53 and not negative"
 )]
 fn rounded(count: u64, fraction: f64, offset: f64) -> u64 {
-    if fraction >= 1.0 {
-        count
-    } else {
-        ((count as f64 * fraction + offset) as u64).min(count)
-    }
+    (count as f64 * fraction + offset) as u64
 }

@@ -13,6 +13,7 @@ fn evening(incidents: Vec<Incident>) -> Play {
         speed: 120.0,
         restart_after: 50,
         incidents,
+        keep: false,
     }
 }
 
