@@ -88,8 +88,9 @@ pub fn alerts() -> String {
          `spec.alerts.route` brings these inhibition rules, `nightjar render --route -f stack.yaml` prints them for your own \
          Alertmanager. An API and the function behind it are not known to belong together: group by `stack`.\n\n\
          The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. Rules are \
-         evaluated once a minute where polls are five minutes or more apart, else as Prometheus is set up to; what looks back for \
-         an hour or more every five minutes. An alert on counters does not fire while the exporter catches up with a backlog, nor for what is idle or gone. Alerts on quantiles \
+         evaluated twice in a poll interval, and at least once a minute; what only dashboards show once a minute; what looks back \
+         for an hour or more every five minutes. An alert on counters does not fire while the exporter catches up with a backlog, \
+         nor for what is idle or gone. Alerts on quantiles \
          need at least one in `spec.latency.quantiles`; alerts on an optional set of `spec.services` need that set \
          (docs/metrics.md). The alerts about Nightjar's operator are the chart's (`metrics.rules.enabled`), with the operator's own \
          namespace and no stack: route them by that namespace.\n",

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::catalogue::{Alert, Range, Room, rooms};
+use super::catalogue::{Alert, Range, Recording, Room, rooms};
 use super::objectives;
 use super::runtimes;
 use crate::api::alerts::AlertOverride;
@@ -47,9 +47,8 @@ const SETTLE_SECONDS: u32 = 180;
 /// How often is evaluated what looks back for an hour or more.
 const SLOW: Duration = Duration::from_secs(300);
 
-/// How often is evaluated what looks back for less, where polls are rare: nothing new comes in between two.
+/// How often is evaluated what only dashboards show, and the longest that anything else waits for it.
 const USUAL: Duration = Duration::from_secs(60);
-const RARE: Duration = Duration::from_secs(300);
 
 /// What the rules of a stack depend on.
 #[derive(Clone, Debug)]
@@ -141,14 +140,23 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
         groups.extend(context.objectives(room));
     }
     for room in rooms().iter().filter(|room| watched(&room.service)) {
-        let recordings = room.recordings.iter().filter_map(|recording| {
-            Some(Rule {
-                record: Some(recording.record.clone()),
-                expr: context.fill(&recording.expr, &About::room(room))?,
-                labels: context.identity(),
-                ..Rule::default()
-            })
-        });
+        let asked = |recording: &Recording| {
+            let mut alerts = room.alerts.iter();
+            alerts.any(|alert| alert.expr.contains(&recording.record))
+        };
+        let recordings = |by_alerts: bool| {
+            let recordings = room.recordings.iter();
+            recordings
+                .filter(move |recording| asked(recording) == by_alerts)
+                .filter_map(|recording| {
+                    Some(Rule {
+                        record: Some(recording.record.clone()),
+                        expr: context.fill(&recording.expr, &About::room(room))?,
+                        labels: context.identity(),
+                        ..Rule::default()
+                    })
+                })
+        };
         let alerts = |slow: bool| {
             let alerts = room.alerts.iter();
             alerts
@@ -157,8 +165,13 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
         };
         let usual = Group {
             name: format!("{name}.{}.{}", room.service, room.part),
-            interval: pace(context.interval),
-            rules: recordings.chain(alerts(false)).collect(),
+            interval: Some(pace(context.interval)),
+            rules: recordings(true).chain(alerts(false)).collect(),
+        };
+        let shown = Group {
+            name: format!("{name}.{}.{}.shown", room.service, room.part),
+            interval: Some(USUAL),
+            rules: recordings(false).collect(),
         };
         // Each of its own: Prometheus evaluates groups at different moments.
         let slow = alerts(true).map(|rule| Group {
@@ -171,16 +184,15 @@ pub fn groups(context: &Context<'_>) -> Vec<Group> {
             interval: Some(SLOW),
             rules: vec![rule],
         });
-        groups.push(usual);
-        groups.extend(slow);
+        groups.extend([usual, shown].into_iter().chain(slow));
     }
     groups.retain(|group| !group.rules.is_empty());
     groups
 }
 
-/// None: as often as Prometheus does by default.
-fn pace(interval: Duration) -> Option<Duration> {
-    (interval >= RARE).then_some(USUAL)
+/// Nothing new comes between two polls: twice in that time is enough.
+fn pace(interval: Duration) -> Duration {
+    Duration::from_secs(interval.as_secs() / 2).min(USUAL)
 }
 
 /// What a text with placeholders is about.

@@ -90,7 +90,7 @@ const FINAL: i64 = 60 + 180;
 /// What the stack itself asks for before somebody is told: a warning's `for`, and `groupWait`.
 const TOLD_AFTER: i64 = 60 + 30;
 /// A scrape and an evaluation.
-const SLACK: i64 = 5 + 15;
+const SLACK: i64 = 5 + 30;
 
 fn stack(name: &str, endpoint: &str, spec: &Value) -> Value {
     // The catalogue's own waiting times are for an interval of five minutes. Critical ones come at once here, and so before

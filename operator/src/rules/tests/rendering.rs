@@ -117,20 +117,31 @@ fn windows_are_two_intervals_and_the_settling() {
 }
 
 #[test]
-fn where_polls_are_rare_rules_are_evaluated_once_a_minute() {
-    for (interval, every) in [
-        ("1m", None),
-        ("4m", None),
-        ("5m", Some(60)),
-        ("20m", Some(60)),
-    ] {
+fn rules_are_evaluated_twice_in_a_poll_interval_and_at_least_once_a_minute() {
+    for (interval, every) in [("1m", 30), ("90s", 45), ("2m", 60), ("20m", 60)] {
         let groups = rendered(&format!("collection: {{interval: {interval}}}"));
         let group = groups
             .iter()
             .find(|group| group.name == "checkout.lambda.failures");
         let interval = group.unwrap().interval;
-        assert_eq!(interval.map(Duration::as_secs), every);
+        assert_eq!(interval.map(Duration::as_secs), Some(every));
     }
+}
+
+#[test]
+fn what_an_alert_asks_is_recorded_just_before_it_and_what_is_only_shown_elsewhere() {
+    let groups = rendered(WHOLE);
+    let of = |name: &str| {
+        let group = groups.iter().find(|group| group.name == name).unwrap();
+        let names = group.rules.iter();
+        names.map(|rule| rule.record.clone().or(rule.alert.clone()).unwrap())
+    };
+    let judged: Vec<_> = of("checkout.lambda.failures").collect();
+    assert_eq!(judged[0], "function:aws_lambda_errors:ratio");
+    assert_eq!(judged[1], "LambdaErrorRateHigh");
+    let shown: Vec<_> = of("checkout.lambda.failures.shown").collect();
+    assert!(shown.contains(&"region:aws_lambda_invocations:rate".to_owned()));
+    assert!(!shown.iter().any(|name| judged.contains(name)));
 }
 
 /// A query finds no sample that is older than five minutes.
