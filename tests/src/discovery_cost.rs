@@ -16,6 +16,8 @@ use crate::simulator::{Options, Simulator};
 const STACKS: usize = 50;
 /// Functions of a stack.
 const EACH: usize = 100;
+/// Queues of a stack, each read by a function: what reads what is listed for a whole account only.
+const QUEUES: usize = 40;
 /// Simulated seconds in a real one, where hours are looked at.
 const SPEED: f64 = 30.0;
 /// Simulated minutes until everything was read once and was due again.
@@ -46,9 +48,17 @@ fn account(new: bool) -> String {
     } else {
         ""
     };
+    let queues: Vec<String> = (0..STACKS)
+        .flat_map(|i| {
+            (0..QUEUES).map(move |j| {
+                format!("{{name: s{i:02}-q{j:02}, consumers: [{{function: s{i:02}-{j:05}}}]}}")
+            })
+        })
+        .collect();
     format!(
-        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{{new}generated: [{}]}}}}}}]",
-        stacks.join(", ")
+        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{{new}generated: [{}], queues: [{}]}}}}}}]",
+        stacks.join(", "),
+        queues.join(", ")
     )
 }
 

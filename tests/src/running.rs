@@ -17,6 +17,7 @@ pub struct Running {
     child: Child,
     nightjar: PathBuf,
     environment: Vec<(String, String)>,
+    name: String,
     /// Its configuration, and its books.
     pub dir: tempfile::TempDir,
     /// Where it listens.
@@ -39,10 +40,7 @@ impl Running {
         spec: &str,
     ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let stack = format!(
-            "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-        );
-        std::fs::write(dir.path().join("stack.yaml"), stack)?;
+        write_stack(dir.path(), name, spec)?;
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let environment = vec![
             ("AWS_ENDPOINT_URL".to_owned(), simulator.url()),
@@ -55,9 +53,15 @@ impl Running {
             child,
             nightjar,
             environment,
+            name: name.to_owned(),
             dir,
             address,
         })
+    }
+
+    /// Gives its stack another specification, which it takes over while it runs.
+    pub fn configure(&self, spec: &str) -> anyhow::Result<()> {
+        write_stack(self.dir.path(), &self.name, spec)
     }
 
     /// Its process.
@@ -141,6 +145,18 @@ impl Running {
         });
         Ok(kilobytes.context("the kernel does not tell the peak memory")? / 1024.0)
     }
+}
+
+fn write_stack(dir: &Path, name: &str, spec: &str) -> anyhow::Result<()> {
+    let stack = format!(
+        "apiVersion: nightjar.dev/v1alpha1\nkind: ServerlessStack\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+    );
+    // At once, as the kubelet does it: half a file is not to be read.
+    std::fs::write(dir.join("stack.new"), stack)?;
+    Ok(std::fs::rename(
+        dir.join("stack.new"),
+        dir.join("stack.yaml"),
+    )?)
 }
 
 fn spawn(

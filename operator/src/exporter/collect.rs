@@ -82,6 +82,15 @@ impl Target {
         let interval = minutes(terms.interval_seconds);
         let groups = plan::groups(&self.watched, latency, interval, now);
         let asked = groups.len();
+        if let Some(step) = groups.iter().map(|group| group.span.bin).max()
+            && step > 1
+        {
+            tracing::info!(
+                region = self.parts.key.1,
+                minutes = step,
+                "a long backlog is fetched in steps of so many minutes: no count is lost, but when in a step it was"
+            );
+        }
         let lags = |group: &&Group| group.span.to < now;
         let lagging: Vec<Of> = groups.iter().filter(lags).map(|group| group.of).collect();
         let Sorted { first, waiting } = self.gates.sort(&self.watched, groups, now);

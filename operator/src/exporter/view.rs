@@ -27,7 +27,7 @@ pub static COUNTED_THROUGH: Family = Family {
 pub static CATCHING_UP: Family = Family {
     name: "nightjar_exporter_catching_up",
     kind: FamilyKind::Gauge,
-    help: "1 while the counters rise by a backlog of minutes, until it has left a rate window; rules do not judge then.",
+    help: "1 while the counters rise by a backlog of minutes, until it has left a rate window; rules do not judge then. A backlog of more than three hours is fetched in steps of five minutes, of more than a day in steps of an hour: no count is lost, but when in a step it was.",
 };
 
 /// The labels that all of a target's series have; none while its account is not known.

@@ -1,15 +1,16 @@
 //! What discovery remembers between its rounds: settings that cost a request for each resource or
-//! seldom change are read about once an hour, and only some in one round.
+//! seldom change are read about once an hour, and only some in one round; what many requests list is
+//! listed less often.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::found::Fact;
-use super::lambda;
+use super::{apigateway, lambda};
 use crate::aws::AwsError;
 
 /// How long a setting is good. Up to a tenth is added, so that they are not all read at once.
@@ -23,6 +24,53 @@ pub struct Memory {
     facts: Mutex<Remembered>,
     /// What was read of Lambda's functions.
     pub lambda: lambda::Memory,
+    /// Event source mappings of all functions, under one name.
+    pub mappings: Kept<lambda::Mappings>,
+    /// Stages, by API.
+    pub stages: Kept<Vec<apigateway::Stage>>,
+}
+
+/// Answers that are good for a while.
+#[derive(Debug)]
+pub struct Kept<T>(Mutex<HashMap<String, (Instant, Arc<T>)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Kept<T> {
+    /// The answer of that name, as it is kept or as it is read now; what is read says for how long it is good, and up to a
+    /// quarter more or less is, so that not all exporters of an account read at once. What cannot be read is not kept either.
+    pub async fn get(
+        &self,
+        name: &str,
+        read: BoxFuture<'_, Result<(T, Duration), AwsError>>,
+    ) -> Result<Arc<T>, AwsError> {
+        let kept = self.lock().get(name).cloned();
+        if let Some((until, answer)) = kept
+            && until > Instant::now()
+        {
+            return Ok(answer);
+        }
+        self.lock().remove(name);
+        let (answer, good_for) = read.await?;
+        let answer = Arc::new(answer);
+        let until = Instant::now() + good_for.mul_f64(0.75 + fastrand::f64() / 2.0);
+        self.lock().insert(name.to_owned(), (until, answer.clone()));
+        Ok(answer)
+    }
+
+    /// Forgets what nobody asked for since it was due.
+    fn begin(&self) {
+        let now = Instant::now();
+        self.lock().retain(|_, (until, _)| *until > now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Arc<T>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +82,8 @@ struct Remembered {
 impl Memory {
     /// Begins a round: forgets what was of no use for long.
     pub fn begin(&self) {
+        self.mappings.begin();
+        self.stages.begin();
         let now = Instant::now();
         let mut remembered = self.lock();
         remembered.read = 0;
@@ -76,7 +126,7 @@ impl Memory {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,6 +175,47 @@ mod tests {
         assert!(kept > overdue, "an hour of such rounds would forget it");
         let read = memory.facts(name(), async { Ok(facts(2.0)) }.boxed()).await;
         assert_eq!(read.0, facts(2.0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_again_when_it_is_due_and_not_kept_when_it_cannot_be_read() {
+        let kept = Kept::default();
+        let hour = Duration::from_hours(1);
+        assert_eq!(
+            *kept
+                .get("a", async { Ok((1, hour)) }.boxed())
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(
+            *kept
+                .get("a", async { Ok((2, hour)) }.boxed())
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(
+            *kept
+                .get("b", async { Ok((3, hour)) }.boxed())
+                .await
+                .unwrap(),
+            3
+        );
+        kept.lock().get_mut("a").unwrap().0 = Instant::now();
+        let error = AwsError::new(Reason::AccessDenied, "a:Read", "no".to_owned());
+        let failed = kept.get("a", async { Err(error.clone()) }.boxed()).await;
+        assert_eq!(failed, Err(error));
+        assert_eq!(
+            *kept
+                .get("a", async { Ok((4, hour)) }.boxed())
+                .await
+                .unwrap(),
+            4
+        );
+        kept.lock().get_mut("b").unwrap().0 = Instant::now();
+        kept.begin();
+        assert_eq!(kept.lock().keys().collect::<Vec<_>>(), ["a"]);
     }
 
     #[tokio::test]

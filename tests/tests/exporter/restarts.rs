@@ -83,6 +83,8 @@ async fn away_for(hours: i64, account: &str) -> BTreeSet<i64> {
             })
         })
         .await;
+    let log = exporter.log();
+    assert!(log.contains("fetched in steps of"), "{log}");
     let mut follower = Follower::new(&simulator, opened, end);
     let (counters, moved) = follower.until_final(&exporter).await;
     assert!(

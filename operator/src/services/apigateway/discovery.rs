@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_apigateway::types::MethodSetting;
 use aws_sdk_apigatewayv2::types::{ProtocolType, RouteSettings};
@@ -21,6 +22,8 @@ use crate::services::table::{Family, Features, Shape};
 
 /// All of API Gateway's reads are this one IAM action.
 const ACTION: &str = "apigateway:GET";
+/// How long the stages of an API are taken to be as they were read: each API costs a request, of 10 a second for everybody.
+const STAGES_LIVE: Duration = Duration::from_mins(15);
 
 /// An API as both kinds have it.
 struct Api {
@@ -32,7 +35,8 @@ struct Api {
 }
 
 /// A stage as both kinds have it.
-struct Stage {
+#[derive(Debug)]
+pub struct Stage {
     name: String,
     tracing: bool,
     caching: bool,
@@ -55,14 +59,18 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
     }
     let methods = methods(look, &mut found).await;
     for api in apis {
-        let stages = if api.kind == "rest" {
-            rest_stages(look, &api).await
-        } else {
-            http_stages(look, &api).await
-        };
-        match stages {
+        let read = async {
+            let stages = if api.kind == "rest" {
+                rest_stages(look, &api).await
+            } else {
+                http_stages(look, &api).await
+            };
+            Ok((stages?, STAGES_LIVE))
+        }
+        .boxed();
+        match look.memory.stages.get(&api.arn, read).await {
             Ok(stages) => {
-                let resource = resource(look, &api, stages, &methods);
+                let resource = resource(look, &api, &stages, &methods);
                 found.resources.extend(resource);
             }
             Err(error) if error.reason == Reason::NotFound => {}
@@ -294,7 +302,7 @@ async fn http_stages(look: &Look<'_>, api: &Api) -> Result<Vec<Stage>, AwsError>
     }
 }
 
-fn resource(look: &Look<'_>, api: &Api, stages: Vec<Stage>, methods: &Methods) -> Option<Resource> {
+fn resource(look: &Look<'_>, api: &Api, stages: &[Stage], methods: &Methods) -> Option<Resource> {
     let (shape, key) = match api.kind {
         "rest" => (&REST_STAGE, &api.name),
         "websocket" => (&WEBSOCKET_STAGE, &api.id),

@@ -4,7 +4,7 @@ mod discovery;
 mod methods;
 mod metrics;
 
-pub use discovery::discover;
+pub use discovery::{Stage, discover};
 pub use metrics::SERVICE;
 
 /// The service's alerts and recording rules.

@@ -59,8 +59,10 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
             unread: false,
         });
     }
-    // Of all tables: none is asked for more than once an hour.
+    // Auto scaling's bounds of all tables come together.
     let mut bounds = None;
+    // In each round, unlike other settings: alerts compare with the provisioned throughput, which auto scaling changes
+    // within minutes, and no limit on this request is known to be shared with deployments.
     let reads = tables.iter().map(|name| {
         let request = look.aws.dynamodb.describe_table().table_name(name).send();
         async move { (name, look.aws.call("dynamodb:DescribeTable", request).await) }.boxed()

@@ -15,7 +15,7 @@ use super::facts::{
     FUNCTION_RESERVED_CONCURRENCY, FUNCTION_TIMEOUT,
 };
 use super::managed::{CAPACITY_PROVIDER, EXECUTION_ENVIRONMENT};
-use super::mapping_discovery::{Mapping, mappings};
+use super::mapping_discovery::{Mapping, Mappings, mappings};
 use super::mappings::MAPPING;
 use super::metrics::{
     ACCOUNT, ASYNC, DEAD_LETTER, DESTINATIONS, DURABLE, EXTENSIONS, FUNCTION, MANAGED, SIGNED,
@@ -70,10 +70,11 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
         return Ok(found);
     }
     let listings = Listings::look_up(look, &mut found).await;
-    let mut mappings_of: HashMap<String, Vec<Mapping>> = HashMap::new();
+    let mut mappings_of: Arc<Mappings> = Arc::default();
     let mut unread = false;
     if look.wanted.set("eventSourceMappings") {
-        match mappings(look.aws).await {
+        let read = mappings(look.aws).boxed();
+        match look.memory.mappings.get("", read).await {
             Ok(all) => mappings_of = all,
             Err(error) => {
                 unread = true;
@@ -88,8 +89,10 @@ pub async fn discover(look: &Look<'_>) -> Result<Found, AwsError> {
     let account = account(look, &providers, &mut found).await;
     found.resources.push(account);
     for function in functions {
-        let mappings = mappings_of.remove(&*function.name).unwrap_or_default();
-        let resource = resource(look, function, &listings, &mappings, &mut found).await;
+        let mappings = mappings_of
+            .get(&*function.name)
+            .map_or(&[][..], Vec::as_slice);
+        let resource = resource(look, function, &listings, mappings, &mut found).await;
         found.resources.push(Resource { unread, ..resource });
     }
     Ok(found)

@@ -1,7 +1,9 @@
-//! Which event source mappings there are: one list call for every 100 of the account.
+//! Which event source mappings there are: one list call for every 100 of the account, of whomever they are. All exporters
+//! of an account do so, on Lambda's 15 requests a second: the more pages, the more seldom.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_lambda::types::{
     EventSourceMappingConfiguration, EventSourceMappingMetric, ScalingConfig,
@@ -17,7 +19,16 @@ use crate::services::Wanted;
 use crate::services::found::{Fact, Subject};
 use crate::services::table::{Family, Features};
 
+/// A page in so much time, so that fifty exporters send less than a request a second.
+const FOR_A_PAGE: Duration = Duration::from_mins(1);
+/// However many pages there are.
+const MOST_SELDOM: Duration = Duration::from_hours(1);
+
+/// Mappings by the name of their function.
+pub type Mappings = HashMap<String, Vec<Mapping>>;
+
 /// A mapping.
+#[derive(Debug)]
 pub struct Mapping {
     uuid: Arc<str>,
     features: Features,
@@ -30,9 +41,10 @@ pub struct Mapping {
     maximum_concurrency: Option<i32>,
 }
 
-/// All mappings of the account, by the name of their function.
-pub async fn mappings(aws: &Clients) -> Result<HashMap<String, Vec<Mapping>>, AwsError> {
-    let mut found: HashMap<String, Vec<Mapping>> = HashMap::new();
+/// All mappings of the account, and how long that is good.
+pub async fn mappings(aws: &Clients) -> Result<(Mappings, Duration), AwsError> {
+    let mut found = Mappings::new();
+    let mut listed = 0;
     let mut marker = None;
     let mut pages = Pages::of("lambda:ListEventSourceMappings");
     loop {
@@ -42,6 +54,7 @@ pub async fn mappings(aws: &Clients) -> Result<HashMap<String, Vec<Mapping>>, Aw
             .set_marker(marker)
             .send();
         let page = aws.call("lambda:ListEventSourceMappings", request).await?;
+        listed += 1;
         for mapping in page.event_source_mappings() {
             if let Some((function, mapping)) = Mapping::new(mapping) {
                 found.entry(function).or_default().push(mapping);
@@ -49,7 +62,7 @@ pub async fn mappings(aws: &Clients) -> Result<HashMap<String, Vec<Mapping>>, Aw
         }
         marker = pages.after(page.next_marker())?;
         if marker.is_none() {
-            return Ok(found);
+            return Ok((found, MOST_SELDOM.min(FOR_A_PAGE * listed)));
         }
     }
 }

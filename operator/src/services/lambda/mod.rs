@@ -10,6 +10,7 @@ mod reading;
 mod versions;
 
 pub use discovery::discover;
+pub use mapping_discovery::Mappings;
 pub use metrics::SERVICE;
 pub use reading::Memory;
 
