@@ -188,9 +188,11 @@ fn sentence(target: &TargetStatus, problem: &Problem) -> String {
         format!("{action}: ")
     };
     let remedy = if *reason == Reason::AccessDenied && !action.is_empty() {
+        // A role is assumed by who is not it yet.
         let whom = target
             .role_arn
             .as_deref()
+            .filter(|_| action != "sts:AssumeRole")
             .unwrap_or("the exporter's identity");
         format!("; allow {action} to {whom}")
     } else {

@@ -1,6 +1,11 @@
 //! What exporters say, of their accounts and regions and of their budgets, and what it means that they say nothing.
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::ErrorMetadata;
+
 use super::*;
+use crate::aws::AwsError;
 
 /// An exporter with a budget, polling at an interval.
 fn thrifty(interval_seconds: u32, least: Option<f64>) -> Exporter {
@@ -63,6 +68,134 @@ fn a_denied_action_names_account_region_and_what_to_allow_to_whom() {
         "1 of 2 accounts and regions work",
     ] {
         assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+}
+
+/// A request for the functions that failed, as the SDK tells it.
+type Failed = SdkError<ErrorMetadata, ()>;
+
+fn answered(code: &str) -> Failed {
+    let metadata = ErrorMetadata::builder();
+    SdkError::service_error(metadata.code(code).message("AWS's own words").build(), ())
+}
+
+fn unsigned(why: &str) -> Failed {
+    SdkError::dispatch_failure(ConnectorError::other(
+        CredentialsError::provider_error(why).into(),
+        None,
+    ))
+}
+
+#[test]
+fn whatever_fails_at_aws_the_condition_says_what_in_which_account_and_region() {
+    const ROLE: &str = "arn:aws:iam::444455556666:role/read";
+    let io = || ConnectorError::io("connection refused".into());
+    let slow = || ConnectorError::timeout("nothing came".into());
+    let list = "lambda:ListFunctions";
+    for (failed, reason, what) in [
+        (
+            SdkError::dispatch_failure(io()),
+            "Unreachable",
+            &[list, "could not reach AWS", "connection refused"][..],
+        ),
+        (
+            SdkError::dispatch_failure(slow()),
+            "Timeout",
+            &[list, "was not answered in time"],
+        ),
+        (
+            SdkError::timeout_error("nothing came"),
+            "Timeout",
+            &[list, "was not answered in time"],
+        ),
+        (
+            answered("ThrottlingException"),
+            "Throttled",
+            &[list, "was throttled"],
+        ),
+        (
+            SdkError::response_error("a page of HTML", ()),
+            "InvalidAnswer",
+            &[list, "not AWS's", "a page of HTML"],
+        ),
+        (
+            answered("ExpiredTokenException"),
+            "CredentialsInvalid",
+            &[list, "credentials (ExpiredTokenException)"],
+        ),
+        (
+            answered("UnrecognizedClientException"),
+            "CredentialsInvalid",
+            &[list, "does not accept the credentials"],
+        ),
+        (
+            unsigned("the token file is gone"),
+            "CredentialsInvalid",
+            &["no usable AWS credentials: ", "the token file is gone"],
+        ),
+        (
+            answered("AccessDeniedException"),
+            "AccessDenied",
+            &[
+                "lambda:ListFunctions was denied",
+                "allow lambda:ListFunctions to WHOM",
+            ],
+        ),
+        // It is not the role that may not assume itself.
+        (
+            unsigned("AccessDenied"),
+            "AccessDenied",
+            &[
+                "sts:AssumeRole was denied",
+                "allow sts:AssumeRole to the exporter's identity",
+            ],
+        ),
+    ] {
+        let error = AwsError::from_sdk(list, &failed);
+        let of = |account_id: Option<&str>, role_arn: Option<&str>| TargetStatus {
+            account_id: account_id.map(str::to_owned),
+            role_arn: role_arn.map(str::to_owned),
+            problems: vec![problem(error.reason, error.action, &error.message)],
+            ..target("us-east-1")
+        };
+        for (failing, account, whom) in [
+            (
+                of(Some("444455556666"), None),
+                "account 444455556666, us-east-1: ",
+                "the exporter's identity",
+            ),
+            (
+                of(Some("444455556666"), Some(ROLE)),
+                "account 444455556666, us-east-1: ",
+                ROLE,
+            ),
+            // Nobody has said yet which account it is.
+            (
+                of(None, Some(ROLE)),
+                "the account of arn:aws:iam::444455556666:role/read, us-east-1: ",
+                ROLE,
+            ),
+            (
+                of(None, None),
+                "the credentials' own account, us-east-1: ",
+                "the exporter's identity",
+            ),
+        ] {
+            let exporters = [exporter(vec![target("eu-west-1"), failing])];
+            let status = judged(&facts(&exporters));
+            for condition in [AWS_REACHABLE, READY] {
+                let (is, why, message) = said(&status, condition);
+                assert_eq!((&*is, &*why), ("False", reason), "{message}");
+                assert!(
+                    message.starts_with(account),
+                    "no {account:?} at the beginning of {message:?}"
+                );
+                for part in what {
+                    let part = part.replace("WHOM", whom);
+                    assert!(message.contains(&part), "no {part:?} in {message:?}");
+                }
+            }
+        }
     }
 }
 
