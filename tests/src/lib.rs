@@ -12,6 +12,8 @@ pub mod operator_cost;
 pub mod operator_exporters;
 pub mod panels;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod preflight;
 pub mod quiet;
 pub mod rule_cost;
