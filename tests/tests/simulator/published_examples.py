@@ -13,6 +13,7 @@ loader = botocore.session.get_session().get_component("data_loader")
 CALLS = {
     "lambda": {
         "ListFunctions": {},
+        "GetFunction": {"FunctionName": "checkout-pay"},
         "GetFunctionConfiguration": {"FunctionName": "checkout-pay"},
         "GetFunctionConcurrency": {"FunctionName": "checkout-pay"},
         "ListVersionsByFunction": {"FunctionName": "checkout-pay"},
@@ -30,15 +31,24 @@ CALLS = {
             "RoleSessionName": "test",
             "ExternalId": "shop-7f3a",
         },
+        "AssumeRoleWithWebIdentity": {
+            "RoleArn": "arn:aws:iam::111122223333:role/nightjar-read",
+            "RoleSessionName": "test",
+            "WebIdentityToken": "anything",
+        },
     },
+    "application-autoscaling": {"DescribeScalableTargets": {"ServiceNamespace": "dynamodb"}},
 }
-# Settings that no function of the account file has, a last page's empty marker, and what answers a policy that was not sent.
+# Settings that no function of the account file has, where its code can be fetched, a last page's empty marker, what answers a policy that was
+# not sent, and what a token says of its owner: this one says nothing.
 NOT_PLAYED = {
     "ListFunctions": [".Functions[].VpcConfig", ".NextMarker"],
+    "GetFunction": [".Configuration.Environment", ".Configuration.KMSKeyArn", ".Code.Location"],
     "GetFunctionConfiguration": [".Environment", ".KMSKeyArn"],
     "ListVersionsByFunction": [".Versions[].Environment", ".Versions[].KMSKeyArn"],
     "ListAliases": [".Aliases[].Description", ".Aliases[].RevisionId", ".Aliases[].RoutingConfig"],
     "AssumeRole": [".PackedPolicySize"],
+    "AssumeRoleWithWebIdentity": [".PackedPolicySize", ".Audience", ".Provider", ".SubjectFromWebIdentityToken"],
 }
 
 

@@ -62,6 +62,11 @@ fn targets(context: &Context) -> Vec<Value> {
                     "MaxCapacity": max,
                     "RoleARN": context.arn("iam", "role/scaling"),
                     "CreationTime": 1_767_225_600,
+                    "SuspendedState": {
+                        "DynamicScalingInSuspended": false,
+                        "DynamicScalingOutSuspended": false,
+                        "ScheduledScalingSuspended": false,
+                    },
                 }));
             }
         }

@@ -50,7 +50,7 @@ pub fn call(context: &Context, operation: &str, input: &Value) -> Outcome {
         "GetFunction" => {
             let function = find(context, input)?;
             let mut answer = json!({
-                "Configuration": configuration(context, function),
+                "Configuration": configuration_and_state(context, function),
                 "Code": {"RepositoryType": "S3"},
                 "Tags": tags(context, &function.settings.tags, function.settings.stack.as_ref(), &function.name),
             });
@@ -59,12 +59,7 @@ pub fn call(context: &Context, operation: &str, input: &Value) -> Outcome {
             }
             answer
         }
-        "GetFunctionConfiguration" => {
-            let mut answer = configuration(context, find(context, input)?);
-            answer["State"] = json!("Active");
-            answer["LastUpdateStatus"] = json!("Successful");
-            answer
-        }
+        "GetFunctionConfiguration" => configuration_and_state(context, find(context, input)?),
         "GetFunctionConcurrency" => match find(context, input)?.settings.reserved_concurrency {
             Some(reserved) => json!({"ReservedConcurrentExecutions": reserved}),
             None => json!({}),
@@ -222,6 +217,14 @@ fn configuration(context: &Context, function: &FunctionModel) -> Value {
     if let Some(queue) = &settings.dead_letter {
         shown["DeadLetterConfig"] = json!({"TargetArn": context.arn("sqs", &queue.value)});
     }
+    shown
+}
+
+/// The same as it is shown of one function: lists leave the state out.
+fn configuration_and_state(context: &Context, function: &FunctionModel) -> Value {
+    let mut shown = configuration(context, function);
+    shown["State"] = json!("Active");
+    shown["LastUpdateStatus"] = json!("Successful");
     shown
 }
 
