@@ -18,4 +18,5 @@ mod lateness;
 mod membership;
 mod play;
 mod python;
+mod truth_table;
 mod values;
