@@ -1,16 +1,24 @@
 //! How soon a stack that is applied in a whole cluster is watched, and how fast Prometheus answers the dashboards.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
 use crate::figure::Figure;
+use crate::http;
 use crate::panels;
 use crate::samples::ranges;
 
+/// The stack's, in Prometheus' configuration.
+const JOB: &str = "serviceMonitor/bench/bench-exporter/0";
+
 fn kubectl(args: &[&str], input: &str) -> anyhow::Result<String> {
+    Ok(String::from_utf8(kubectl_bytes(args, input)?)?)
+}
+
+fn kubectl_bytes(args: &[&str], input: &str) -> anyhow::Result<Vec<u8>> {
     let mut child = Command::new("kubectl")
         .args(args)
         .stdin(Stdio::piped())
@@ -21,7 +29,47 @@ fn kubectl(args: &[&str], input: &str) -> anyhow::Result<String> {
         .take()
         .context("stdin is piped")?
         .write_all(input.as_bytes())?;
-    Ok(String::from_utf8(child.wait_with_output()?.stdout)?)
+    Ok(child.wait_with_output()?.stdout)
+}
+
+/// Whether the Prometheus operator has written the job into the Secret from which Prometheus is configured.
+fn is_configured() -> anyhow::Result<bool> {
+    let decoded = "go-template={{index .data \"prometheus.yaml.gz\" | base64decode}}";
+    let of = ["-n", "monitoring", "get", "secret", "prometheus-prometheus"];
+    let packed = kubectl_bytes(&[&of[..], &["-o", decoded]].concat(), "")?;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text)?;
+    Ok(text.contains(JOB))
+}
+
+/// Whether Prometheus runs with that configuration.
+async fn is_loaded(prometheus: &str) -> anyhow::Result<bool> {
+    let config = http::text(&format!("{prometheus}/api/v1/status/config")).await?;
+    Ok(config.contains(JOB))
+}
+
+/// Whether it has scraped the exporter.
+async fn is_up(prometheus: &str) -> anyhow::Result<bool> {
+    let url = format!("{prometheus}/api/v1/targets?state=active&scrapePool={JOB}");
+    let targets: serde_json::Value = http::json(&url).await?;
+    let targets = targets["data"]["activeTargets"].as_array();
+    Ok(targets.is_some_and(|targets| targets.iter().any(|target| target["health"] == "up")))
+}
+
+/// After how many seconds it is so, as far as is seen by looking that often.
+async fn until(
+    begun: Instant,
+    every_ms: u64,
+    what: &str,
+    mut is_so: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<f64> {
+    while !is_so().await? {
+        if begun.elapsed() > Duration::from_mins(5) {
+            bail!("not within five minutes: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(every_ms)).await;
+    }
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// From `kubectl apply` to the first series in Prometheus.
@@ -41,18 +89,6 @@ pub async fn figures() -> anyhow::Result<Vec<Figure>> {
     });
     let begun = Instant::now();
     kubectl(&["apply", "-f", "-"], &stack.to_string())?;
-    let until =
-        async |what: &str, args: &[&str], is_so: &dyn Fn(&str) -> bool| -> anyhow::Result<f64> {
-            loop {
-                if is_so(&kubectl(args, "")?) {
-                    return Ok(begun.elapsed().as_secs_f64());
-                }
-                if begun.elapsed() > Duration::from_mins(5) {
-                    bail!("not within five minutes: {what}");
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
     let names = "statefulset/bench-exporter,service/bench-exporter,configmap/bench-exporter,serviceaccount/bench-exporter,servicemonitor/bench-exporter";
     let names: Vec<&str> = names.split(',').collect();
     let all = [
@@ -60,8 +96,8 @@ pub async fn figures() -> anyhow::Result<Vec<Figure>> {
         &names[..],
     ]
     .concat();
-    let objects = until("all objects", &all, &|out| {
-        out.lines().count() == names.len()
+    let objects = until(begun, 20, "all objects", async || {
+        Ok(kubectl(&all, "")?.lines().count() == names.len())
     })
     .await?;
     let pod = [
@@ -73,7 +109,10 @@ pub async fn figures() -> anyhow::Result<Vec<Figure>> {
         "-o",
         "jsonpath={.status.readyReplicas}",
     ];
-    let pod_ready = until("the pod is Ready", &pod, &|out| out == "1").await?;
+    let pod_ready = until(begun, 20, "the pod is Ready", async || {
+        Ok(kubectl(&pod, "")? == "1")
+    })
+    .await?;
     let ready = [
         "-n",
         "bench",
@@ -83,20 +122,24 @@ pub async fn figures() -> anyhow::Result<Vec<Figure>> {
         "-o",
         "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
     ];
-    let stack_ready = until("the stack is Ready", &ready, &|out| out == "True").await?;
-    while ranges(
-        &prometheus,
-        "aws_lambda_invocations_total{stack=\"bench\"}[5m]",
-    )
-    .await?
-    .is_empty()
-    {
-        if begun.elapsed() > Duration::from_mins(5) {
-            bail!("no series in Prometheus within five minutes");
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let series = begun.elapsed().as_secs_f64();
+    // These go on side by side. What was so before the pod was Ready is seen now.
+    let query = "aws_lambda_invocations_total{stack=\"bench\"}[5m]";
+    let (stack_ready, configured, loaded, up, series) = tokio::try_join!(
+        until(begun, 20, "the stack is Ready", async || {
+            Ok(kubectl(&ready, "")? == "True")
+        }),
+        until(begun, 200, "Prometheus is configured", async || {
+            is_configured()
+        }),
+        until(begun, 200, "its configuration is loaded", async || {
+            is_loaded(&prometheus).await
+        }),
+        until(begun, 200, "its target is up", async || is_up(&prometheus)
+            .await),
+        until(begun, 200, "a series in Prometheus", async || {
+            Ok(!ranges(&prometheus, query).await?.is_empty())
+        }),
+    )?;
     let asked = panels::ask(&prometheus, ".*").await?;
     let slowest = asked
         .iter()
@@ -135,7 +178,11 @@ pub async fn figures() -> anyhow::Result<Vec<Figure>> {
             series,
             "s",
             120.0,
-            "after Ready it waits for the config reloader and a scrape interval",
+            format!(
+                "all objects, the ServiceMonitor too, after {objects:.1} s; Prometheus' Secret with the job after {configured:.1} s; \
+                 the kubelet, which looks at Secrets once a minute, and the config reloader have brought it to Prometheus after \
+                 {loaded:.1} s; scraped after {up:.1} s"
+            ),
         ),
     ])
 }
