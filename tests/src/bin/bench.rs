@@ -1,7 +1,7 @@
 //! The figures that are promised, measured and printed beside their limits.
 //!
 //! Absolute times are of this machine on this day. Nothing fails because of them: `ok` in the rows
-//! says whether a goal was reached.
+//! says whether a goal was reached. Every goal is a limit: no other program is measured beside it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -143,8 +143,8 @@ impl Table {
         let name = self.rows.iter().map(|row| row.name.chars().count()).max();
         let name = name.unwrap_or(0);
         println!(
-            "{:name$}  {:>10}  {:6}  {:>10}  {:>6}",
-            "figure", "value", "unit", "goal", "ratio"
+            "{:name$}  {:>10}  {:6}  {:>10}  {:>6}  {:11}  note",
+            "figure", "value", "unit", "limit", "ratio", "reached"
         );
         for row in &self.rows {
             let reached = if row.ok { "reached" } else { "NOT REACHED" };
@@ -155,7 +155,7 @@ impl Table {
             let ratio = limit.filter(|limit| limit.is_finite() && *limit > 0.0);
             let ratio = ratio.map_or_else(String::new, |limit| format!("{:.2}", row.value / limit));
             println!(
-                "{:name$}  {:>10.2}  {:6}  {:>10}  {ratio:>6}  {reached}  {}",
+                "{:name$}  {:>10.2}  {:6}  {:>10}  {ratio:>6}  {reached:11}  {}",
                 row.name, row.value, row.unit, row.goal, row.note
             );
         }
