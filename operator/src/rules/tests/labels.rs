@@ -1,6 +1,7 @@
 //! The series and labels that an exporter can have; rules name no others, and only their own stack's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -154,6 +155,91 @@ fn within(text: &str) -> &str {
     text
 }
 
+/// The series of an expression, each with the place where it begins.
+fn series_in(expr: &str) -> impl Iterator<Item = (usize, &str)> {
+    static SERIES: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"((?:[a-z]+:)?(?:aws|nightjar|process)_[a-z0-9_]+(?::[a-z_]+)?)\{").unwrap()
+    });
+    SERIES.captures_iter(expr).map(|found| {
+        let name = found.get(1).unwrap();
+        (name.start(), name.as_str())
+    })
+}
+
+/// The parts of an expression between the `or` that are in no parentheses.
+fn alternatives(expr: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut parts) = (0, 0, Vec::new());
+    for (i, c) in expr.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ' ' if depth == 0 && expr[i..].starts_with(" or ") => {
+                parts.push(&expr[begin..i]);
+                begin = i + " or ".len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&expr[begin..]);
+    parts
+}
+
+/// The labels of an expression's result: of each alternative those that its first grouping leaves, or else those of its
+/// first series.
+fn labels_of_result(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    static AGGREGATION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"\b(?:sum|max|min|count|avg|vector)( by)? \(|\b(?:sum|max|min|count|avg|vector)\(",
+        )
+        .unwrap()
+    });
+    let whole = within(expr);
+    if expr.starts_with('(') && whole.len() + 2 == expr.len() {
+        return labels_of_result(whole, known);
+    }
+    let parts = alternatives(expr).into_iter().map(|part| {
+        let first = series_in(part).next();
+        let aggregation = AGGREGATION.find(part);
+        match (aggregation, first) {
+            (Some(found), Some((at, _))) if found.start() < at => {
+                let is_grouped = found.as_str().ends_with("by (");
+                let labels = part[found.end()..].split(')').next().filter(|_| is_grouped);
+                let labels = labels.into_iter().flat_map(|labels| labels.split(", "));
+                labels.map(str::to_owned).collect()
+            }
+            (_, Some((_, name))) => {
+                let labels = known.get(name);
+                labels
+                    .unwrap_or_else(|| panic!("no series {name} in {expr}"))
+                    .clone()
+            }
+            (_, None) => BTreeSet::new(),
+        }
+    });
+    parts
+        .reduce(|all: BTreeSet<String>, labels| &all & &labels)
+        .unwrap_or_default()
+}
+
+/// What is on the left of an operator: up to a parenthesis that is not closed, and to the last `or`.
+fn left_of(before: &str) -> &str {
+    let mut depth = 0;
+    let mut begin = 0;
+    for (i, c) in before.char_indices().rev() {
+        match c {
+            ')' => depth += 1,
+            '(' if depth == 0 => {
+                begin = i + 1;
+                break;
+            }
+            '(' => depth -= 1,
+            _ => {}
+        }
+    }
+    let last = alternatives(before[begin..].trim()).pop();
+    last.unwrap_or_default()
+}
+
 /// Each grouping of an expression must be by labels that all series in it have.
 pub(super) fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<String>>) {
     let grouping = Regex::new(r"(?:sum|max|min|count|avg|topk) by \(([a-z0-9_, ]*)\) \(").unwrap();
@@ -180,11 +266,8 @@ pub(super) fn assert_groupings(expr: &str, known: &BTreeMap<String, BTreeSet<Str
 
 #[test]
 fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own_stacks() {
-    let known = known_series();
+    let known = known_and_recorded();
     let groups = rendered(WHOLE);
-    let recorded: BTreeSet<&str> = rules(&groups)
-        .filter_map(|rule| rule.record.as_deref())
-        .collect();
     assert!(operator::group("shop", "").rules.iter().all(|rule| {
         let name = rule
             .expr
@@ -203,10 +286,7 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
                 continue;
             }
             seen += 1;
-            assert!(
-                known.contains_key(name) || recorded.contains(name),
-                "{name} in {rule:?}"
-            );
+            assert!(known.contains_key(name), "{name} in {rule:?}");
             let selector = after
                 .strip_prefix('{')
                 .and_then(|rest| rest.split_once('}'))
@@ -216,9 +296,7 @@ fn every_rule_names_only_series_and_labels_that_an_exporter_has_and_only_its_own
                 selector.starts_with("namespace=\"shop\",stack=\"checkout\""),
                 "{name}{{{selector}}} selects other stacks too"
             );
-            let Some(labels) = known.get(name) else {
-                continue;
-            };
+            let labels = &known[name];
             for label in matcher
                 .captures_iter(selector)
                 .map(|found| found[1].to_owned())
@@ -238,8 +316,10 @@ pub(super) fn known_and_recorded() -> BTreeMap<String, BTreeSet<String>> {
     let mut known = known_series();
     for rule in rules(&rendered(WHOLE)) {
         if let Some(record) = &rule.record {
+            let of_result = labels_of_result(&rule.expr, &known);
             let labels = known.entry(record.clone()).or_default();
-            labels.extend(grouped_by(&rule.expr));
+            labels.extend(of_result);
+            labels.extend(rule.labels.keys().cloned());
         }
     }
     known
@@ -251,6 +331,58 @@ fn every_label_that_a_rule_groups_by_is_one_of_its_series() {
     for rule in rules(&whole()) {
         assert_groupings(&rule.expr, &known);
     }
+}
+
+#[test]
+fn every_label_that_a_rule_matches_on_is_one_of_both_sides() {
+    let known = known_and_recorded();
+    let matching =
+        Regex::new(r" [a-z/*+<>=-]+ on \(([a-z0-9_, ]*)\) (?:group_left \([a-z_, ]*\) )?").unwrap();
+    let mut seen = 0;
+    for rule in rules(&whole()) {
+        for found in matching.captures_iter(&rule.expr) {
+            let whole = found.get(0).unwrap();
+            let after = format!("({})", &rule.expr[whole.end()..]);
+            let right = alternatives(within(&after))[0];
+            let sides = [left_of(&rule.expr[..whole.start()]), right];
+            for label in found[1].split(", ").filter(|label| !label.is_empty()) {
+                for side in sides {
+                    seen += 1;
+                    let labels = labels_of_result(side, &known);
+                    assert!(
+                        labels.contains(label),
+                        "{side} has no label {label}: {rule:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+#[test]
+fn every_label_that_a_text_names_is_one_of_the_alerts_result() {
+    let known = known_and_recorded();
+    let named = Regex::new(r"\$labels\.([a-z_]+)").unwrap();
+    let mut seen = 0;
+    for rule in rules(&whole()).filter(|rule| rule.alert.is_some()) {
+        let labels = labels_of_result(&rule.expr, &known);
+        for text in rule.annotations.values() {
+            assert_eq!(
+                text.matches("$labels").count(),
+                named.find_iter(text).count()
+            );
+            for found in named.captures_iter(text) {
+                seen += 1;
+                assert!(
+                    labels.contains(&found[1]),
+                    "{}: {labels:?}: {rule:?}",
+                    &found[1]
+                );
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
 }
 
 #[test]
