@@ -80,7 +80,7 @@ pub struct Room {
     pub part: String,
     /// What the runbooks call the service.
     pub title: String,
-    /// Lists of labels that expressions name as `${name}`.
+    /// Lists of labels that expressions name as `${name}`, and what else several of its texts share.
     #[serde(default)]
     pub sets: BTreeMap<String, String>,
     /// Where to look, whatever the alert.

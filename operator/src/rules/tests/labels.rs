@@ -386,6 +386,24 @@ fn every_label_that_a_text_names_is_one_of_the_alerts_result() {
 }
 
 #[test]
+fn an_alert_about_a_table_or_its_index_tells_which() {
+    let index = "global_secondary_index_name";
+    let known = known_and_recorded();
+    let mut seen = 0;
+    for rule in rules(&whole()).filter(|rule| rule.alert.is_some()) {
+        if !labels_of_result(&rule.expr, &known).contains(index) {
+            continue;
+        }
+        seen += 1;
+        for text in ["summary", "description"] {
+            let names = rule.annotations[text].contains(&format!("$labels.{index}"));
+            assert!(names, "{text}: {rule:?}");
+        }
+    }
+    assert_eq!(seen, 7);
+}
+
+#[test]
 fn no_stack_can_overwrite_a_label_that_tells_what_an_alert_is_about() {
     let grouping = Regex::new(r"by \(([a-z0-9_, ]*)\)").unwrap();
     let mut derived: BTreeSet<String> = ["alertname", "alertstate", "range"]
