@@ -16,6 +16,30 @@ use crate::api::{Duration, ServerlessStack};
 /// Rates are recorded as often, in seconds.
 pub const RECORDED_SECONDS: u32 = 60;
 
+/// What is recorded of objectives, and what it is: these rules are made for each, and not in the catalogue.
+pub const RECORDINGS: [(&str, &str); 5] = [
+    (
+        "objective:nightjar_errors:rate",
+        "Bad requests of what an objective is about, a second; of latency those that took too long.",
+    ),
+    (
+        "objective:nightjar_requests:rate",
+        "All its requests, a second; of latency those of which something tells how long they took.",
+    ),
+    (
+        "objective:nightjar_errors:ratio",
+        "Share of its requests that were bad, over the time that the label `range` names. Absent while there were none.",
+    ),
+    (
+        "objective:nightjar_error_budget:ratio",
+        "Share of its requests that may be bad: 0.001 where the target is 99.9 %.",
+    ),
+    (
+        "objective:nightjar_error_budget:remaining",
+        "Share of its budget that is left over its window: 1 is all of it, below 0 the objective is missed.",
+    ),
+];
+
 /// One line of the Workbook's table: the long range in hours for 30 days, and the burn rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burn {

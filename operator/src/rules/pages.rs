@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::catalogue::{Alert, Room, Threshold, rooms};
+use super::objectives;
 use super::operator;
 use super::render::{Context, Rule, groups};
 use crate::api::ServerlessStack;
@@ -126,8 +127,10 @@ pub fn alerts() -> String {
     text.push_str(
         "\n## Recording rules\n\nWith the labels of the level before the first colon, `stack` and `namespace`.\n\n| series | what |\n|---|---|\n",
     );
-    for recording in rooms().iter().flat_map(|room| &room.recordings) {
-        let _ = writeln!(text, "| `{}` | {} |", recording.record, recording.help);
+    let of_rooms = rooms().iter().flat_map(|room| &room.recordings);
+    let of_rooms = of_rooms.map(|recording| (&*recording.record, &*recording.help));
+    for (record, help) in of_rooms.chain(objectives::RECORDINGS) {
+        let _ = writeln!(text, "| `{record}` | {help} |");
     }
     text
 }
@@ -228,7 +231,20 @@ fn runbook(room: &Room, alert: &Alert, example: Option<&Rule>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn every_series_that_is_recorded_is_on_the_page_and_no_other() {
+        let page = alerts();
+        let (_, table) = page.split_once("## Recording rules").unwrap();
+        let listed = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: BTreeSet<&str> = listed.filter_map(|line| line.split('`').next()).collect();
+        let rules = example_rules();
+        let recorded = rules.iter().filter_map(|rule| rule.record.as_deref());
+        assert_eq!(listed, recorded.collect());
+    }
 
     #[test]
     fn every_alert_is_on_the_page_and_its_runbook_has_all_parts_and_its_own_rule() {
