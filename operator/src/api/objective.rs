@@ -20,6 +20,10 @@ pub struct Objective {
 
     /// The share that shall be good, in percent, for example `"99.9"`. Less than 100: an objective of
     /// 100 has no budget, and each failure would be an alert.
+    ///
+    /// Alerts judge whether the budget burns 14.4, 6, 3 or 1 times too fast. The budget of a low target cannot
+    /// burn so fast, even if all requests are bad: 14.4 times are judged from 93.06 on, 6 times from 83.34 on and
+    /// 3 times from 66.67 on. Below 83.34 there is no `ObjectiveBurnsFast`, which is the one that pages.
     #[schemars(length(min = 1, max = 9))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) >= 1.0")
         .message("not a share in percent: write a decimal string from \"1\" to \"99.999999\", for example \"99.9\""))]

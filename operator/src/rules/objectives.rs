@@ -80,6 +80,11 @@ pub fn burns(objective: &Objective, shortest_seconds: u32) -> [Burn; 4] {
     })
 }
 
+/// Whether the budget can burn as fast at all: not if that was more than all requests.
+pub fn can_burn(objective: &Objective, rate: f64) -> bool {
+    budget(objective).is_some_and(|budget| budget * rate < 1.0)
+}
+
 /// The days of a window as people write it; 30 for what is none, which validation refuses.
 pub fn days(window: &str) -> u32 {
     window
@@ -275,6 +280,10 @@ mod tests {
         assert_eq!(budget(&objective("99.9", "30d")), Some(0.001));
         assert_eq!(budget(&objective("95", "30d")), Some(0.05));
         assert_eq!(budget(&objective("100", "30d")), None);
+        assert!(
+            can_burn(&objective("93.1", "30d"), 14.4) && !can_burn(&objective("93", "30d"), 14.4)
+        );
+        assert!(can_burn(&objective("1", "30d"), 1.0));
         assert_eq!(seconds("500ms"), Some(0.5));
         assert_eq!(seconds("2s"), Some(2.0));
         assert_eq!(seconds("2"), None);

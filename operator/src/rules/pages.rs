@@ -91,7 +91,8 @@ pub fn alerts() -> String {
          The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. Rules are \
          evaluated twice in a poll interval, and at least once a minute; what only dashboards show once a minute; what looks back \
          for an hour or more every five minutes. An alert on counters does not fire while the exporter catches up with a backlog, \
-         nor for what is idle or gone. Alerts on quantiles \
+         nor for what is idle or gone. How fast an objective's budget burns is judged at 14.4, 6, 3 and 1 times; of a low target not \
+         at the fastest, where more than all requests had to be bad: `spec.objectives[].target` tells from where on. Alerts on quantiles \
          need at least one in `spec.latency.quantiles`; alerts on an optional set of `spec.services` need that set \
          (docs/metrics.md). The alerts about Nightjar's operator are the chart's (`metrics.rules.enabled`), with the operator's own \
          namespace and no stack: route them by that namespace.\n",

@@ -22,8 +22,8 @@
 //! | `objective`, `objective_window`, `target` | of an objective: its name, its days, its share in percent |
 //! | `of_objective` | the matchers of its recorded series |
 //! | `judged_by` | what an objective counts as bad, and what tells |
-//! | `burns_fast`, `burns_slowly` | its budget burns at the first two, or the last two of the Workbook's rates |
-//! | `fast_range`, `fast_range_2`, `slow_range`, `slow_range_2` | the long ranges of these |
+//! | `burns_fast`, `burns_slowly` | its budget burns at the first two, or the last two of the Workbook's rates; at those that its target allows |
+//! | `fast_ranges`, `slow_ranges` | the long ranges of these |
 //! | others | the room's `sets` |
 
 mod burning;
@@ -354,8 +354,19 @@ impl Context<'_> {
             alert,
             objective,
         } = *about;
-        let burns = || Some(objectives::burns(objective?, self.window().as_secs()));
-        let range = |i: usize| Some(Duration::from_secs(burns()?[i].long).to_string());
+        let burns = |fast: bool| {
+            let [first, second, third, last] =
+                objectives::burns(objective?, self.window().as_secs());
+            let pair = if fast { [first, second] } else { [third, last] };
+            let mut burns = pair.to_vec();
+            burns.retain(|burn| objective.is_some_and(|of| objectives::can_burn(of, burn.rate)));
+            (!burns.is_empty()).then_some(burns)
+        };
+        let ranges = |fast: bool| {
+            let long = |burn: &objectives::Burn| Duration::from_secs(burn.long).to_string();
+            let long: Vec<String> = burns(fast)?.iter().map(long).collect();
+            Some(long.join(" or "))
+        };
         let spec = &self.stack.spec;
         let discovery = spec.collection.discovery_interval.as_secs();
         let threshold = || {
@@ -413,12 +424,10 @@ impl Context<'_> {
             "objective_window" => objective?.window.clone(),
             "target" => objective?.target.clone(),
             "judged_by" => objectives::judged_by(objective?, self.stack)?,
-            "burns_fast" => self.burning(about, &burns()?[..2])?,
-            "burns_slowly" => self.burning(about, &burns()?[2..])?,
-            "fast_range" => range(0)?,
-            "fast_range_2" => range(1)?,
-            "slow_range" => range(2)?,
-            "slow_range_2" => range(3)?,
+            "burns_fast" => self.burning(about, &burns(true)?)?,
+            "burns_slowly" => self.burning(about, &burns(false)?)?,
+            "fast_ranges" => ranges(true)?,
+            "slow_ranges" => ranges(false)?,
             name => match Range::ALL.into_iter().find(|range| range.as_str() == name) {
                 Some(range) => self.range(range).to_string(),
                 None => room.sets.get(name)?.clone(),

@@ -85,3 +85,48 @@ fn the_name_of_what_an_objective_is_about_is_never_taken_for_a_template() {
         "{{`{{`}} shop"
     );
 }
+
+#[test]
+fn a_budget_that_cannot_burn_so_fast_is_judged_at_the_slower_rates() {
+    for (target, fast, slowly) in [
+        ("99.9", "1h or 6h", "24h or 72h"),
+        ("93.06", "1h or 6h", "24h or 72h"),
+        ("93", "6h", "24h or 72h"),
+        ("83.34", "6h", "24h or 72h"),
+        ("83", "", "24h or 72h"),
+        ("66.67", "", "24h or 72h"),
+        ("66", "", "72h"),
+        ("1", "", "72h"),
+    ] {
+        let groups = rendered(&format!(
+            "objectives: [{{name: pay, target: '{target}', of: {{function: pay}}}}]"
+        ));
+        for (id, ranges) in [
+            ("ObjectiveBurnsFast", fast),
+            ("ObjectiveBurnsSlowly", slowly),
+        ] {
+            let Some(rule) = rule(&groups, id) else {
+                assert_eq!(ranges, "", "{target}: {id}");
+                continue;
+            };
+            let text = &rule.annotations["description"];
+            assert!(
+                text.starts_with(&format!("Over the last {ranges} the")),
+                "{target}: {text}"
+            );
+            assert_eq!(
+                rule.expr.contains(") or ("),
+                ranges.contains(" or "),
+                "{target}"
+            );
+            let most = rule.expr.split("\"} > ").skip(1);
+            let most: Vec<f64> = most
+                .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+                .collect();
+            assert!(
+                !most.is_empty() && most.iter().all(|most| *most < 1.0),
+                "{target}: {most:?}"
+            );
+        }
+    }
+}
