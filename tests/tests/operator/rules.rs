@@ -84,6 +84,18 @@ fn the_rules_of_every_example_are_without_fault() {
 }
 
 #[test]
+fn each_recorded_series_has_its_value_in_a_case() {
+    let subjects = subjects();
+    let valued: BTreeSet<&str> = subjects.iter().flat_map(|one| one.recorded()).collect();
+    let all = subjects.iter().flat_map(|one| rendered(&stack(&one.spec)));
+    let all: BTreeSet<String> = all
+        .flat_map(|group| group.rules)
+        .filter_map(|rule| rule.record)
+        .collect();
+    assert_eq!(valued, all.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn every_alert_fires_when_it_shall_and_only_then() {
     let folder = tempfile::tempdir().unwrap();
     let subjects = subjects();
@@ -110,9 +122,14 @@ fn every_alert_fires_when_it_shall_and_only_then() {
             .labels
             .clone();
         let mut own = groups.clone();
+        let recorded = subject.recorded();
         own.retain(|group| {
             let mut rules = group.rules.iter();
-            rules.any(|rule| rule.alert.as_ref() == Some(&subject.alert))
+            rules.any(|rule| {
+                let record = rule.record.as_deref();
+                rule.alert.as_ref() == Some(&subject.alert)
+                    || record.is_some_and(|record| recorded.contains(record))
+            })
         });
         for (i, (step, test)) in tests_of(subject, alert, &labels).into_iter().enumerate() {
             // What fires is seen among all rules, what is silent among those beside it: it takes a while.
@@ -209,6 +226,7 @@ fn what_an_alert_holds_back_is_over_before_the_alert_is() {
                 labels: BTreeMap::new(),
                 summary: String::new(),
                 also: BTreeSet::new(),
+                records: BTreeMap::new(),
             };
             let firing = |id: &str| format!("ALERTS{{alertname=\"{id}\",alertstate=\"firing\"}}");
             let mut test = with_series(urgent, &case).1;

@@ -48,6 +48,20 @@ pub(super) struct Case {
     /// Other alerts that fire for the same reason and are inhibited.
     #[serde(default)]
     pub(super) also: BTreeSet<String>,
+    /// What is recorded then: series without the stack's own labels, and their values.
+    #[serde(default)]
+    pub(super) records: BTreeMap<String, f64>,
+}
+
+impl Subject {
+    /// The names of what its cases find recorded.
+    pub(super) fn recorded(&self) -> BTreeSet<&str> {
+        let cases = [&self.fires].into_iter().chain(&self.silent);
+        cases
+            .flat_map(|case| case.records.keys())
+            .map(|series| series.split('{').next().unwrap_or_default())
+            .collect()
+    }
 }
 
 /// A poll in minutes; the series have a sample for each minute.
@@ -159,6 +173,7 @@ pub(super) fn tests_of(
             id,
             &Case {
                 what: format!("{}: {what}", case.what),
+                records: BTreeMap::new(),
                 ..case
             },
         ));
@@ -186,20 +201,46 @@ fn firing(id: &str, case: &Case, labels: &BTreeMap<String, String>) -> (u32, Val
         "eval_time": at, "alertname": id,
         "exp_alerts": [{"exp_labels": expected, "exp_annotations": {"summary": case.summary}}],
     }]);
-    test["promql_expr_test"] = json!([{
+    let mut queries = vec![json!({
         "expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})", "eval_time": at, "exp_samples": firing,
-    }]);
+    })];
+    queries.extend(recorded(case));
+    test["promql_expr_test"] = json!(queries);
     (step, test)
 }
 
 fn silent(id: &str, case: &Case) -> (u32, Value) {
     let (step, mut test) = with_series(id, case);
     let at = case.at.to_string();
-    test["promql_expr_test"] = json!([{
+    let mut queries = vec![json!({
         "expr": format!("count_over_time(ALERTS{{alertname=\"{id}\",alertstate=\"firing\"}}[{at}])"),
         "eval_time": at, "exp_samples": [],
-    }]);
+    })];
+    queries.extend(recorded(case));
+    test["promql_expr_test"] = json!(queries);
     (step, test)
+}
+
+/// A query for each series that is recorded; rounded, for the noise of binary fractions.
+fn recorded(case: &Case) -> impl Iterator<Item = Value> {
+    let at = case.at.to_string();
+    case.records.iter().map(move |(series, value)| {
+        let (_, own) = name_and_labels(series);
+        let labels = ["namespace=\"shop\"", "stack=\"checkout\"", own];
+        let labels: Vec<&str> = labels.into_iter().filter(|part| !part.is_empty()).collect();
+        json!({
+            "expr": format!("round({series}, 0.000001)"), "eval_time": at,
+            "exp_samples": [{"labels": format!("{{{}}}", labels.join(",")), "value": value}],
+        })
+    })
+}
+
+/// A series' name, and what is between its braces.
+fn name_and_labels(series: &str) -> (&str, &str) {
+    series
+        .strip_suffix('}')
+        .and_then(|series| series.split_once('{'))
+        .unwrap_or((series, ""))
 }
 
 pub(super) fn with_series(id: &str, case: &Case) -> (u32, Value) {
@@ -244,10 +285,7 @@ pub(super) fn with_series(id: &str, case: &Case) -> (u32, Value) {
 
 /// The series with the labels that Prometheus and the ServiceMonitor give it.
 fn scraped(series: &str) -> String {
-    let (name, own) = series
-        .strip_suffix('}')
-        .and_then(|series| series.split_once('{'))
-        .unwrap_or((series, ""));
+    let (name, own) = name_and_labels(series);
     let of = if name.starts_with("nightjar_operator_") {
         "namespace=\"shop\",job=\"nightjar\",service=\"nightjar\",pod=\"nightjar-7d\""
     } else {
