@@ -37,6 +37,15 @@ pub struct Route {
     #[schemars(length(min = 1, max = 63))]
     pub info: Option<String>,
 
+    /// Labels of alerts: those of one severity that agree in all of them are sent together. With `[stack]` it is one
+    /// message for all pages of the stack, for example of an API and of the function behind it. Default:
+    /// `[namespace, stack, cause]`.
+    #[serde(default = "by_cause")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(label, label.matches('^[a-zA-Z_][a-zA-Z0-9_]*$'))")
+        .message("not a label to group by: use letters, digits and _, for example cause"))]
+    pub group_by: Vec<String>,
+
     /// How long the first alert of a group waits for others. Default: 30s.
     #[serde(default = "half_a_minute")]
     pub group_wait: Duration,
@@ -56,6 +65,10 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub mute: Vec<Mute>,
+}
+
+fn by_cause() -> Vec<String> {
+    ["namespace", "stack", "cause"].map(str::to_owned).to_vec()
 }
 
 fn half_a_minute() -> Duration {

@@ -1,7 +1,7 @@
 //! What is wrong with `spec.alerts`, beyond what a schema can say: ids and ranges are the
 //! catalogue's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -73,6 +73,14 @@ pub fn validate(alerts: &Alerts) -> Vec<InvalidField> {
 
 /// What Alertmanager would refuse, or stumble over when it sends.
 fn sending(at: &str, route: &Route, found: &mut Vec<InvalidField>) {
+    let by: BTreeSet<&String> = route.group_by.iter().collect();
+    let are_labels = by
+        .iter()
+        .all(|label| is_label_name(label) && label.len() <= 128);
+    if !are_labels || by.len() != route.group_by.len() || !(1..=16).contains(&by.len()) {
+        let message = "not labels to group by: write from 1 to 16, each once, with letters, digits and _, for example cause";
+        add(found, format!("{at}.groupBy"), message);
+    }
     for (field, pause) in [
         ("groupInterval", route.group_interval),
         ("repeatInterval", route.repeat_interval),
@@ -159,8 +167,11 @@ fn labels(at: &str, labels: &BTreeMap<String, String>, found: &mut Vec<InvalidFi
 }
 
 fn is_label(name: &str) -> bool {
-    !name.starts_with("__")
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    !name.starts_with("__") && is_label_name(name)
+}
+
+fn is_label_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

@@ -87,7 +87,7 @@ pub fn alerts() -> String {
          one resource with one `cause` only the most severe needs to be sent, and of a cause and its consequences only the cause: \
          so that these do not come when it ends, such an alert goes on for a window or two (`keep_firing_for`). \
          `spec.alerts.route` brings these inhibition rules, `nightjar render --route -f stack.yaml` prints them for your own \
-         Alertmanager. An API and the function behind it are not known to belong together: group by `stack`.\n\n\
+         Alertmanager. An API and the function behind it are not known to belong together: to be told of both at once, group by `stack` (`spec.alerts.route.groupBy`).\n\n\
          The *window* is two poll intervals and three minutes (13m by default), or longer where a stack polls more seldom. Rules are \
          evaluated twice in a poll interval, and at least once a minute; what only dashboards show once a minute; what looks back \
          for an hour or more every five minutes. An alert on counters does not fire while the exporter catches up with a backlog, \

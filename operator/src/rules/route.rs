@@ -188,7 +188,7 @@ pub fn alertmanager_config(stack: &ServerlessStack, route: &Route) -> Value {
         "route": {
             "receiver": NOBODY,
             "matchers": [matcher("stack", &stack.name_any(), false)],
-            "groupBy": ["namespace", "stack", "cause"],
+            "groupBy": route.group_by,
             "groupWait": route.group_wait, "groupInterval": route.group_interval, "repeatInterval": route.repeat_interval,
             "routes": routes,
         },
@@ -289,7 +289,7 @@ pub fn alertmanager_file(stack: &ServerlessStack, route: &Route) -> Value {
             "receiver": own(NOBODY),
             "routes": [{
                 "receiver": own(NOBODY), "matchers": matchers,
-                "group_by": ["namespace", "stack", "cause"],
+                "group_by": route.group_by,
                 "group_wait": route.group_wait, "group_interval": route.group_interval, "repeat_interval": route.repeat_interval,
                 "routes": routes,
             }],

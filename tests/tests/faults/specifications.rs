@@ -53,7 +53,7 @@ pub fn bases() -> Vec<Value> {
             }},
             "route": {
                 "critical": "people", "warning": "people", "info": "people",
-                "groupWait": "30s", "groupInterval": "5m", "repeatInterval": "4h",
+                "groupBy": ["stack"], "groupWait": "30s", "groupInterval": "5m", "repeatInterval": "4h",
                 "mute": [{"days": ["saturday"], "from": "00:00", "to": "24:00"}],
                 "receivers": [
                     {"name": "people", "email": {

@@ -35,6 +35,7 @@ spec:
         - {name: hook, webhook: {urlSecretRef: {name: hook, key: url}}, opsgenie: {apiKeySecretRef: {name: genie, key: key}}}
       critical: pager
       warning: chat
+      groupBy: [namespace, stack, cause]
       mute: [{days: [saturday, sunday]}, {from: '20:00', to: '24:00'}]
 ";
 
@@ -430,6 +431,35 @@ fn warnings_are_muted_at_their_times_and_pages_never_are() {
     Alertmanager::until("the warning is muted", || muted(&warning) == Some(true));
     Alertmanager::until("the page is in a group", || muted(&page).is_some());
     assert_eq!(muted(&page), Some(false));
+}
+
+#[test]
+fn an_api_and_the_function_behind_it_are_told_together_where_a_stack_groups_by_itself() {
+    for (by, expected) in [
+        ("[stack]", vec![2]),
+        ("[namespace, stack, cause]", vec![1, 1]),
+    ] {
+        let text = STACK
+            .replace("[namespace, stack, cause]", by)
+            .replace("critical: pager", "critical: pager\n      groupWait: 1s");
+        let (stack, rules) = stack_of(&text);
+        let route = stack.spec.alerts.route.as_ref().unwrap();
+        let alertmanager = Alertmanager::start(&alertmanager_file(&stack, route));
+        for id in ["ApiServerErrorRateCritical", "LambdaErrorRateCritical"] {
+            alertmanager.send(&labels_of(&rules, id, "a"), true);
+        }
+        let sizes = || {
+            let groups = alertmanager.groups();
+            let sizes = groups
+                .iter()
+                .map(|group| group["alerts"].as_array().unwrap().len());
+            sizes.collect::<Vec<_>>()
+        };
+        Alertmanager::until(&format!("two pages by {by}"), || {
+            sizes().iter().sum::<usize>() == 2
+        });
+        assert_eq!(sizes(), expected, "{by}");
+    }
 }
 
 #[test]

@@ -46,6 +46,36 @@ fn a_route_is_the_same_tree_for_the_operator_and_for_a_plain_alertmanager() {
 }
 
 #[test]
+fn a_stack_says_by_what_its_alerts_are_grouped() {
+    let by = |more: &str| {
+        let stack = stack(&ROUTE.replace("critical: pager", &format!("critical: pager{more}")));
+        let route = stack.spec.alerts.route.as_ref().unwrap();
+        let config = route::alertmanager_config(&stack, route);
+        let file = route::alertmanager_file(&stack, route);
+        assert_eq!(
+            config["route"]["groupBy"],
+            file["route"]["routes"][0]["group_by"]
+        );
+        config["route"]["groupBy"].to_string()
+    };
+    assert_eq!(by(""), r#"["namespace","stack","cause"]"#);
+    assert_eq!(by(", groupBy: [stack]"), r#"["stack"]"#);
+    for wrong in ["[]", "[a-b]", "['...']", "[stack, stack]"] {
+        let route = ROUTE.replace(
+            "critical: pager",
+            &format!("critical: pager, groupBy: {wrong}"),
+        );
+        let text = format!(
+            "{{apiVersion: nightjar.dev/v1alpha1, kind: ServerlessStack, metadata: {{name: a}}, spec: {{regions: [eu-west-1], select: [{{names: [a]}}], {route}}}}}"
+        );
+        let stack: ServerlessStack = serde_saphyr::from_str(&text).unwrap();
+        let found = crate::api::validate::validate(&stack);
+        let fields: Vec<&str> = found.iter().map(|invalid| &*invalid.field).collect();
+        assert_eq!(fields, ["spec.alerts.route.groupBy"], "{wrong}");
+    }
+}
+
+#[test]
 fn a_route_to_nobody_is_refused_by_name() {
     let text = format!(
         "{{apiVersion: nightjar.dev/v1alpha1, kind: ServerlessStack, metadata: {{name: a}}, spec: {{regions: [eu-west-1], select: [{{names: [a]}}], {}}}}}",
