@@ -265,10 +265,12 @@ pub async fn lost_books(nightjar: &Path) -> anyhow::Result<Vec<Figure>> {
     let lives = [Reset::Deleted, Reset::Moved, Reset::Deleted];
     for reset in lives {
         let opened = (simulator.now_ms() / 60_000 + 1) * 60;
-        let end = opened + 2700;
+        let end = opened + 3600;
         hours(&simulator, opened, end).await?;
         simulator.set_faults(noise());
-        super::until(&simulator, opened + 900).await;
+        // Until CloudWatch lists all of it, which it does a quarter of an hour late: what the life before did not know of is
+        // not counted twice by the next one, however early it begins.
+        super::until(&simulator, opened + 1800).await;
         match reset {
             Reset::Deleted => {
                 exporter.kill();

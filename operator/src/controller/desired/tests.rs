@@ -364,6 +364,8 @@ fn the_operator_uses_nothing_of_what_talks_to_aws() {
     let mut found = Vec::new();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller");
     files(folder.as_ref(), &mut found);
+    // Tests may: what an exporter says of AWS is what the operator tells on.
+    found.retain(|file| !file.components().any(|part| part.as_os_str() == "tests"));
     assert!(found.len() > 20, "{found:?}");
     // In two parts, so that this file does not name it.
     for forbidden in [["crate::", "aws"], ["aws", "_sdk_"], ["aws", "_config"]] {
