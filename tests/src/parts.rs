@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// As much of Go as building the smallest part takes: a compiler that stays in the middle of its work until it may go on.
+/// As much of Go as building the smallest part takes: a compiler that stays in the middle of its work until it may go on, or
+/// the test is over.
 const GO: &str = r#"#!/bin/sh
 [ "$1" != env ] || { echo go1.26.0 && exit; }
 until [ "$1" = -o ]; do shift; done
 printf half >"$2"
 echo "$2" >>"$PLACE/compiling"
-until [ -e "$PLACE/may-go-on" ]; do sleep 0.05; done
+until [ -e "$PLACE/may-go-on" ] || [ ! -d "$PLACE" ]; do sleep 0.05; done
 printf whole >"$2"
 "#;
 
@@ -60,14 +61,6 @@ impl Machine {
         names
     }
 
-    fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !is_so() {
-            assert!(Instant::now() < deadline, "not within 30 s: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     fn go_on(&self) {
         std::fs::write(self.path("may-go-on"), "").unwrap();
     }
@@ -79,6 +72,14 @@ impl Machine {
     }
 }
 
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
@@ -87,7 +88,7 @@ fn text(path: &Path) -> String {
 fn a_build_that_was_killed_in_the_middle_is_never_taken_for_a_finished_one() {
     let machine = Machine::new();
     let mut killed = machine.build(&[]).stderr(Stdio::null()).spawn().unwrap();
-    machine.until("the compiler works", || machine.compiled() == 1);
+    until("the compiler works", || machine.compiled() == 1);
     killed.kill().unwrap();
     killed.wait().unwrap();
     let half = text(&machine.path("compiling"));
@@ -112,10 +113,10 @@ fn a_build_that_was_killed_in_the_middle_is_never_taken_for_a_finished_one() {
 fn of_two_builds_at_once_one_waits_and_takes_what_the_other_has_built() {
     let machine = Machine::new();
     let mut first = machine.build(&[]).stderr(Stdio::null()).spawn().unwrap();
-    machine.until("the compiler works", || machine.compiled() == 1);
+    until("the compiler works", || machine.compiled() == 1);
     let log = std::fs::File::create(machine.path("log")).unwrap();
     let mut second = machine.build(&[]).stderr(log).spawn().unwrap();
-    machine.until("the second waits", || {
+    until("the second waits", || {
         text(&machine.path("log")).contains("waiting for another build to end")
     });
     machine.go_on();
