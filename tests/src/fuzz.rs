@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::types::{MetricDataResult, StatusCode};
 use nightjar::exporter::book::{Minute, Span};
 use nightjar::exporter::checkpoint::{self, Books, Header};
 use nightjar::exporter::encode::{Exposition, Format, encode, render_labels, tag_label};
-use nightjar::exporter::plan::{Batch, Group, Of};
+use nightjar::exporter::plan::{self, Batch, Group, Of};
 use nightjar::exporter::series::{Series, Stat};
 use nightjar::exporter::snapshot::{Row, RowValue, SubjectView};
 use nightjar::exporter::watched::Watched;
@@ -211,12 +211,15 @@ pub fn exposition(bytes: &[u8]) {
     }
 }
 
-/// A configuration file into what is wanted of each service: whatever is in it, it is used or refused.
+/// A configuration file into what is asked of CloudWatch: whatever is in it, it is used or refused, and no call is greater
+/// than CloudWatch takes.
 pub fn stack(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Ok(stack) = config::parse_stack(Path::new("stack.yaml"), &text) else {
         return;
     };
+    let (from, now) = (Minute(29_000_000), Minute(29_000_030));
+    let mut watched = Vec::new();
     for id in ServiceId::ALL {
         let settings = stack.spec.services.get(id.name());
         let wanted = Wanted::new(id.service(), settings);
@@ -224,8 +227,17 @@ pub fn stack(bytes: &[u8]) {
             let values = shape.dimensions.iter().map(|_| Arc::from("x")).collect();
             let subject = Subject::new(shape, values, Vec::new(), Features::NONE, &wanted);
             assert!(subject.metrics().count() <= shape.metrics.len());
+            watched.push(Watched::new(subject, from));
         }
     }
+    let interval = i64::from(stack.spec.collection.interval().as_secs() / 60);
+    let groups = plan::groups(&watched, &stack.spec.latency, interval, now);
+    let queries = |groups: &[Group]| groups.iter().map(|group| group.stats.len()).sum::<usize>();
+    let asked = queries(&groups);
+    let batches = plan::batches(groups);
+    let sizes = batches.iter().map(|batch| queries(&batch.groups));
+    assert_eq!(sizes.clone().sum::<usize>(), asked);
+    assert!(sizes.max().unwrap_or(0) <= 500);
 }
 
 /// What comes before the bytes in a file of books of this version: length and checksum are right, so that what

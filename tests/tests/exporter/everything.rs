@@ -108,6 +108,7 @@ async fn every_metric_of_the_tables_is_published_and_every_counter_ends_at_the_t
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     assert_eq!(unknown, BTreeSet::new(), "the truth is not known of these");
+    crate::exposition::lint(&exporter).await;
     let mut missing = Vec::new();
     let mut still = Vec::new();
     for id in ServiceId::ALL {

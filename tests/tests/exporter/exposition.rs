@@ -36,6 +36,18 @@ fn promtool(arguments: &[&str], input: &str) -> std::process::Output {
     output
 }
 
+/// Whether Prometheus' linter has nothing against the names, kinds and helps of what an exporter serves.
+pub async fn lint(exporter: &Exporter) {
+    let text = http::text(&exporter.at("/metrics")).await.unwrap();
+    let linted = promtool(&["check", "metrics"], &text);
+    assert!(
+        linted.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&linted.stdout),
+        String::from_utf8_lossy(&linted.stderr)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them() {
     let tag = hostile(256);
@@ -74,14 +86,7 @@ async fn names_and_tags_of_any_kind_are_served_escaped_and_prometheus_reads_them
     assert!(!info.labels.keys().any(|label| label.starts_with("tag_t")));
     assert!(!samples.keys().any(|series| series.name == "up"));
 
-    let text = http::text(&exporter.at("/metrics")).await.unwrap();
-    let linted = promtool(&["check", "metrics"], &text);
-    assert!(
-        linted.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&linted.stdout),
-        String::from_utf8_lossy(&linted.stderr)
-    );
+    lint(&exporter).await;
 
     // Prometheus's parser of OpenMetrics is behind its import, which wants a time for each sample.
     let accept = [("accept", "application/openmetrics-text")];
