@@ -36,28 +36,26 @@ fn control_plane(simulator: &Simulator) -> (u64, u64) {
 
 /// The account of fifty stacks; one of them may have a new function.
 fn account(new: bool) -> String {
-    let stacks: Vec<String> = (0..STACKS)
-        .map(|i| {
-            format!(
-                "{{functions: {EACH}, prefix: s{i:02}-, tags: {{app: s{i:02}}}, idle_share: 0.9}}"
-            )
-        })
-        .collect();
-    let new = if new {
-        "functions: [{name: brand-new, tags: {app: s00}}], "
-    } else {
-        ""
-    };
-    let queues: Vec<String> = (0..STACKS)
-        .flat_map(|i| {
-            (0..QUEUES).map(move |j| {
-                format!("{{name: s{i:02}-q{j:02}, consumers: [{{function: s{i:02}-{j:05}}}]}}")
-            })
-        })
-        .collect();
+    let (mut generated, mut functions, mut queues) = (Vec::new(), Vec::new(), Vec::new());
+    for i in 0..STACKS {
+        let others = EACH - QUEUES;
+        generated.push(format!(
+            "{{functions: {others}, prefix: s{i:02}-, tags: {{app: s{i:02}}}, idle_share: 0.9}}"
+        ));
+        for j in 0..QUEUES {
+            functions.push(format!("{{name: s{i:02}-r{j:02}, tags: {{app: s{i:02}}}}}"));
+            queues.push(format!(
+                "{{name: s{i:02}-q{j:02}, consumers: [{{function: s{i:02}-r{j:02}}}]}}"
+            ));
+        }
+    }
+    if new {
+        functions.push("{name: brand-new, tags: {app: s00}}".to_owned());
+    }
     format!(
-        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{{new}generated: [{}], queues: [{}]}}}}}}]",
-        stacks.join(", "),
+        "accounts: [{{id: '111122223333', regions: {{eu-west-1: {{generated: [{}], functions: [{}], queues: [{}]}}}}}}]",
+        generated.join(", "),
+        functions.join(", "),
         queues.join(", ")
     )
 }
