@@ -203,9 +203,9 @@ impl<'a> Follower<'a> {
                     exporter.log()
                 );
             }
-            // By a twentieth, and at least by one, in four fifths of the minutes, of which there are forty.
+            // By a twentieth, and at least by one, in a fifth of the minutes.
             let allowed = if self.overstated {
-                most.value * 1.05 + 35.0
+                most.value * 1.05 + 15.0
             } else {
                 most.value
             };
