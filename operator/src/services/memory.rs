@@ -62,7 +62,7 @@ impl<T> Kept<T> {
         Ok(answer)
     }
 
-    /// Forgets what nobody asked for since it was due.
+    /// Forgets what is due: it is read again, or nobody asks for it any more.
     fn begin(&self) {
         let now = Instant::now();
         self.lock().retain(|_, (until, _)| *until > now);
